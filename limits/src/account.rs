@@ -1,0 +1,259 @@
+//! One client's account: decides admissions, holds reservations, settles what was used.
+//!
+//! Owns     the client's windows, its day and its open admissions; nothing else changes them.
+//! Called   by the client's one rate limiter, a call at a time.
+//! Bounded  by its limits: open admissions by `concurrent_requests`, windows as `window` says. A
+//!          client without those limits is bounded by whoever bounds the calls as a whole.
+//! Fails    never; lost with its owner, it is rebuilt by [`Account::restore`].
+//!
+//! A settlement above its bound is accepted as it is. In the minute it counts at the place of its
+//! admission until that leaves the window, in the day until midnight UTC; `used` may so be above
+//! the limit, and calls are refused until there is room. [`View::debt`] tells how much it was.
+
+use crate::day::Day;
+use crate::now::{MINUTE, Moment};
+use crate::window::Window;
+use crate::{
+    AdmissionId, Ask, Denied, DenyReason, LimitName, Limits, Meter, Now, Outcome, Saved, Settled, View,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long to wait for something that calls in flight must give back. They end when they end, so
+/// this is a hint: short against most calls, long against a busy loop.
+const HINT: Duration = Duration::from_secs(1);
+
+/// One client's state under its limits.
+#[derive(Clone, Debug)]
+pub struct Account {
+    limits: Limits,
+    /// The latest moment seen, below which the monotonic clock does not fall.
+    latest: Moment,
+    requests: Window,
+    tokens: Window,
+    day: Day,
+    open: BTreeMap<AdmissionId, Open>,
+}
+
+/// Where an open admission's reservations lie.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    bound: u64,
+    day: u64,
+    request_at: Moment,
+    tokens_at: Moment,
+}
+
+impl Account {
+    /// An account on which nothing was ever done.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            latest: Moment::EARLIEST,
+            requests: Window::default(),
+            tokens: Window::default(),
+            day: Day::default(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// The account whose records `saved` has folded, open admissions included: it goes on as if it
+    /// had never been lost. After a restart of the process call [`Saved::rebase`] first.
+    pub fn restore(limits: Limits, saved: &Saved, now: Now) -> Self {
+        let mut account = Self::new(limits);
+        account.day = saved.day();
+        account.latest = saved.latest();
+        for kept in saved.kept() {
+            // What is settled enters with its outcome; what is open enters with its bound.
+            let (requests, tokens) =
+                kept.outcome.map_or((1, kept.bound), |outcome| (outcome.requests(), outcome.tokens()));
+            let request_at = account.requests.reserve(kept.at, requests);
+            let tokens_at = account.tokens.reserve(kept.at, tokens);
+            if kept.outcome.is_some() {
+                account.requests.settle(request_at, requests, requests);
+                account.tokens.settle(tokens_at, tokens, tokens);
+            } else {
+                account
+                    .open
+                    .insert(kept.id, Open { bound: kept.bound, day: kept.day, request_at, tokens_at });
+            }
+        }
+        account.advance(now);
+        account
+    }
+
+    /// Puts other limits in force. What was counted stays counted: a limit that is new or lower
+    /// applies to the last minute and the day as they were.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Lets a call in, or says why not. All or nothing: a call that one limit refuses takes
+    /// nothing from any other. An id that is already open is let in again and takes nothing more.
+    ///
+    /// # Errors
+    /// [`Denied`] names the limit that refuses.
+    pub fn admit(&mut self, now: Now, id: AdmissionId, ask: Ask) -> Result<(), Denied> {
+        let at = self.advance(now);
+        if self.open.contains_key(&id) {
+            return Ok(());
+        }
+        if let Some(denied) = self.refusal(at, now, ask) {
+            return Err(denied);
+        }
+        self.day = self.day.on(now.unix_ms);
+        self.day.reserve(ask.tokens);
+        let open = Open {
+            bound: ask.tokens,
+            day: self.day.number(),
+            request_at: self.requests.reserve(at, 1),
+            tokens_at: self.tokens.reserve(at, ask.tokens),
+        };
+        self.open.insert(id, open);
+        Ok(())
+    }
+
+    /// Ends an admission: frees its slot and puts what it used in the place of its reservation, in
+    /// the minute and the day of its admission. `None` if the id is not open, which is how a
+    /// second settlement of the same call ends; nothing changes then.
+    pub fn settle(&mut self, now: Now, id: AdmissionId, outcome: Outcome) -> Option<Settled> {
+        let Open { bound, day, request_at, tokens_at } = self.open.remove(&id)?;
+        self.advance(now);
+        let tokens = outcome.tokens();
+        self.requests.settle(request_at, 1, outcome.requests());
+        self.tokens.settle(tokens_at, bound, tokens);
+        self.day = self.day.on(now.unix_ms);
+        self.day.settle(day, bound, tokens);
+        Some(Settled { bound, tokens })
+    }
+
+    /// The numbers of all limits. Allocates nothing, and takes the same time for every account
+    /// right after an `admit` or `settle`; later it steps over what has left the windows since.
+    pub fn view(&self, now: Now) -> View {
+        let at = self.latest.max(Moment::of(now));
+        let day = self.day.on(now.unix_ms);
+        let (requests, tokens) = (self.requests.count(at), self.tokens.count(at));
+        let is_untouched = day.used() == 0 && day.reserved() == 0;
+        let day_reset = if is_untouched { Duration::ZERO } else { day.ends_in(now.unix_ms) };
+        let in_flight = self.in_flight();
+        let slot_reset = if in_flight == 0 { Duration::ZERO } else { HINT };
+        View {
+            requests_per_minute: self.limits.requests_per_minute.map(|max| {
+                let reset = self.requests.empty_in(at);
+                Meter::new(LimitName::RequestsPerMinute, max, requests.total(), 0, reset)
+            }),
+            tokens_per_minute: self.limits.tokens_per_minute.map(|max| {
+                let reset = self.tokens.empty_in(at);
+                Meter::new(LimitName::TokensPerMinute, max, tokens.spent, tokens.reserved, reset)
+            }),
+            tokens_per_day: self.limits.tokens_per_day.map(|max| {
+                Meter::new(LimitName::TokensPerDay, max, day.used().into(), day.reserved(), day_reset)
+            }),
+            concurrent_requests: self
+                .limits
+                .concurrent_requests
+                .map(|max| Meter::new(LimitName::ConcurrentRequests, max, in_flight.into(), 0, slot_reset)),
+            in_flight,
+            debt: day.debt(),
+        }
+    }
+
+    /// Nothing is open and nothing was admitted in the last minute: what is left is the day, which
+    /// [`Saved`] holds as well, so the account may be let go.
+    pub fn is_idle(&self, now: Now) -> bool {
+        let at = self.latest.max(Moment::of(now));
+        self.open.is_empty() && self.requests.count(at).total() == 0
+    }
+
+    /// The admissions that are not settled, the lowest id first.
+    pub fn open(&self) -> impl Iterator<Item = AdmissionId> {
+        self.open.keys().copied()
+    }
+
+    /// What an open admission has reserved: the amount to settle it at when nobody can tell what
+    /// it used.
+    pub fn bound(&self, id: AdmissionId) -> Option<u64> {
+        self.open.get(&id).map(|open| open.bound)
+    }
+
+    fn in_flight(&self) -> u64 {
+        u64::try_from(self.open.len()).unwrap_or(u64::MAX)
+    }
+
+    fn advance(&mut self, now: Now) -> Moment {
+        self.latest = self.latest.max(Moment::of(now));
+        self.requests.advance(self.latest);
+        self.tokens.advance(self.latest);
+        self.latest
+    }
+
+    /// Of the limits that refuse, the one that matters most to the caller; of equals the first.
+    fn refusal(&self, at: Moment, now: Now, ask: Ask) -> Option<Denied> {
+        let Limits { requests_per_minute, tokens_per_minute, .. } = self.limits;
+        [
+            window_refusal(LimitName::RequestsPerMinute, requests_per_minute, &self.requests, 1, at, now),
+            window_refusal(LimitName::TokensPerMinute, tokens_per_minute, &self.tokens, ask.tokens, at, now),
+            self.day_refusal(now, ask),
+            self.slot_refusal(now),
+        ]
+        .into_iter()
+        .flatten()
+        .rev()
+        .max_by_key(|denied| (denied.reason.permanence(), denied.retry_after))
+    }
+
+    fn day_refusal(&self, now: Now, ask: Ask) -> Option<Denied> {
+        let max = self.limits.tokens_per_day?;
+        let day = self.day.on(now.unix_ms);
+        let (used, asked, room) = (u128::from(day.used()), u128::from(ask.tokens), u128::from(max));
+        let taken = used.saturating_add(day.reserved());
+        let (reason, wait) = if max == 0 {
+            (DenyReason::Blocked, day.ends_in(now.unix_ms))
+        } else if asked > room {
+            (DenyReason::NeverFits, day.ends_in(now.unix_ms))
+        } else if used.saturating_add(asked) > room {
+            (DenyReason::Spent, day.ends_in(now.unix_ms))
+        } else if taken.saturating_add(asked) > room {
+            (DenyReason::Reserved, HINT)
+        } else {
+            return None;
+        };
+        Some(Denied::new(LimitName::TokensPerDay, max, taken, reason, wait, now))
+    }
+
+    fn slot_refusal(&self, now: Now) -> Option<Denied> {
+        let max = self.limits.concurrent_requests?;
+        let in_flight = self.in_flight();
+        let (reason, wait) = if max == 0 {
+            (DenyReason::Blocked, MINUTE)
+        } else if in_flight >= max {
+            (DenyReason::Busy, HINT)
+        } else {
+            return None;
+        };
+        Some(Denied::new(LimitName::ConcurrentRequests, max, in_flight.into(), reason, wait, now))
+    }
+}
+
+fn window_refusal(
+    limit: LimitName,
+    max: Option<u64>,
+    window: &Window,
+    amount: u64,
+    at: Moment,
+    now: Now,
+) -> Option<Denied> {
+    let max = max?;
+    let used = window.count(at).total();
+    let over = used.saturating_add(u128::from(amount)).saturating_sub(u128::from(max));
+    let (reason, wait) = if max == 0 {
+        (DenyReason::Blocked, MINUTE)
+    } else if amount > max {
+        (DenyReason::NeverFits, MINUTE)
+    } else if over > 0 {
+        (DenyReason::Window, window.wait_for(at, over))
+    } else {
+        return None;
+    };
+    Some(Denied::new(limit, max, used, reason, wait, now))
+}

@@ -1,0 +1,52 @@
+//! What a client is allowed, and the names its limits go by in configuration, headers and errors.
+//!
+//! Owns     `Limits` and `LimitName`.
+//! Called   by whoever reads a client's configuration, and by `Account`.
+//! Bounded  by `u64`; a limit that is not set is not a number but `None`.
+//! Fails    never: plain values.
+
+use std::fmt;
+
+/// The limits of one client. `None` is unlimited; `Some(0)` blocks the client altogether.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests admitted in any 60 seconds.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens of the requests admitted in any 60 seconds.
+    pub tokens_per_minute: Option<u64>,
+    /// Tokens of the requests admitted in one UTC calendar day.
+    pub tokens_per_day: Option<u64>,
+    /// Calls open at the same time.
+    pub concurrent_requests: Option<u64>,
+}
+
+/// Which limit a number or a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitName {
+    /// [`Limits::requests_per_minute`]
+    RequestsPerMinute,
+    /// [`Limits::tokens_per_minute`]
+    TokensPerMinute,
+    /// [`Limits::tokens_per_day`]
+    TokensPerDay,
+    /// [`Limits::concurrent_requests`]
+    ConcurrentRequests,
+}
+
+impl LimitName {
+    /// The name as a client's configuration writes it, for example `requests_per_minute`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequestsPerMinute => "requests_per_minute",
+            Self::TokensPerMinute => "tokens_per_minute",
+            Self::TokensPerDay => "tokens_per_day",
+            Self::ConcurrentRequests => "concurrent_requests",
+        }
+    }
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

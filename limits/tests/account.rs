@@ -1,0 +1,505 @@
+//! What an account promises, one sentence at a time.
+
+use gateway_limits::{
+    Account, AdmissionId, Ask, Denied, DenyReason, LimitName, Limits, Meter, Now, Outcome, Record, Saved,
+    Settled,
+};
+use std::time::Duration;
+
+/// 2026-01-01T00:00:00Z.
+const MIDNIGHT_MS: u64 = 1_767_225_600_000;
+const DAY_MS: u64 = 86_400_000;
+
+/// So many milliseconds after midnight and after the process's start.
+fn at_ms(ms: u64) -> Now {
+    Now { mono: Duration::from_millis(ms), unix_ms: MIDNIGHT_MS + ms }
+}
+
+fn id(number: u64) -> AdmissionId {
+    AdmissionId(number)
+}
+
+fn tokens(tokens: u64) -> Ask {
+    Ask { tokens }
+}
+
+fn spent(tokens: u64) -> Outcome {
+    Outcome::Spent { tokens }
+}
+
+fn per_minute(requests: u64) -> Limits {
+    Limits { requests_per_minute: Some(requests), ..Limits::default() }
+}
+
+fn tokens_per_minute(tokens: u64) -> Limits {
+    Limits { tokens_per_minute: Some(tokens), ..Limits::default() }
+}
+
+fn per_day(tokens: u64) -> Limits {
+    Limits { tokens_per_day: Some(tokens), ..Limits::default() }
+}
+
+fn concurrent(calls: u64) -> Limits {
+    Limits { concurrent_requests: Some(calls), ..Limits::default() }
+}
+
+#[expect(clippy::expect_used, reason = "a test whose call is admitted ends here")]
+fn refused(result: Result<(), Denied>) -> Denied {
+    result.expect_err("refused")
+}
+
+#[test]
+fn without_limits_everything_is_admitted() {
+    let mut account = Account::new(Limits::default());
+    for number in 0..1_000 {
+        assert_eq!(account.admit(at_ms(0), id(number), tokens(u64::MAX)), Ok(()));
+    }
+    assert_eq!(account.view(at_ms(0)).meters().count(), 0);
+    assert_eq!(account.view(at_ms(0)).in_flight, 1_000);
+}
+
+#[test]
+fn a_full_minute_refuses_until_its_first_request_is_a_minute_old() {
+    let mut account = Account::new(per_minute(2));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(1)), Ok(()));
+    assert_eq!(account.admit(at_ms(10_000), id(2), tokens(1)), Ok(()));
+    let denied = refused(account.admit(at_ms(20_000), id(3), tokens(1)));
+    assert_eq!(
+        denied,
+        Denied {
+            limit: LimitName::RequestsPerMinute,
+            max: 2,
+            used: 2,
+            retry_after: Duration::from_secs(40),
+            reset_unix_ms: MIDNIGHT_MS + 60_000,
+            reason: DenyReason::Window,
+        }
+    );
+    refused(account.admit(at_ms(59_999), id(3), tokens(1)));
+    assert_eq!(account.admit(at_ms(60_000), id(3), tokens(1)), Ok(()));
+    let denied = refused(account.admit(at_ms(60_000), id(4), tokens(1)));
+    assert_eq!(denied.retry_after, Duration::from_secs(10), "until the second one leaves");
+}
+
+#[test]
+fn a_lowered_limit_waits_for_as_many_requests_as_are_too_many() {
+    let mut account = Account::new(per_minute(3));
+    for number in 0..3 {
+        assert_eq!(account.admit(at_ms(number * 1_000), id(number), tokens(1)), Ok(()));
+    }
+    account.set_limits(per_minute(1));
+    let denied = refused(account.admit(at_ms(2_000), id(3), tokens(1)));
+    assert_eq!((denied.used, denied.retry_after), (3, Duration::from_secs(60)));
+}
+
+#[test]
+fn a_limit_set_later_counts_what_came_before_it() {
+    let mut account = Account::new(Limits::default());
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(70)), Ok(()));
+    account.set_limits(Limits {
+        requests_per_minute: Some(5),
+        tokens_per_minute: Some(100),
+        tokens_per_day: Some(100),
+        concurrent_requests: Some(5),
+    });
+    let left: Vec<u64> = account.view(at_ms(0)).meters().map(|meter| meter.remaining).collect();
+    assert_eq!(left, [4, 30, 30, 4]);
+}
+
+#[test]
+fn a_call_that_was_never_sent_gets_its_request_and_its_tokens_back() {
+    let mut account =
+        Account::new(Limits { tokens_per_minute: Some(10), tokens_per_day: Some(10), ..per_minute(1) });
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(10)), Ok(()));
+    assert_eq!(account.settle(at_ms(1), id(1), Outcome::NeverSent), Some(Settled { bound: 10, tokens: 0 }));
+    assert_eq!(account.admit(at_ms(1), id(2), tokens(10)), Ok(()));
+}
+
+#[test]
+fn a_call_that_failed_gets_its_tokens_back_but_not_its_request() {
+    let mut account = Account::new(Limits { tokens_per_day: Some(10), ..per_minute(2) });
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(10)), Ok(()));
+    account.settle(at_ms(1), id(1), Outcome::Failed);
+    assert_eq!(account.admit(at_ms(1), id(2), tokens(10)), Ok(()));
+    account.settle(at_ms(2), id(2), Outcome::Failed);
+    assert_eq!(refused(account.admit(at_ms(2), id(3), tokens(10))).limit, LimitName::RequestsPerMinute);
+}
+
+#[test]
+fn the_minute_of_tokens_is_told_how_long_until_this_ask_fits() {
+    let mut account = Account::new(tokens_per_minute(100));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(50)), Ok(()));
+    assert_eq!(account.admit(at_ms(10_000), id(2), tokens(50)), Ok(()));
+    account.settle(at_ms(20_000), id(1), spent(20));
+    // 20 leave at 60 s, the 50 still reserved at 70 s.
+    let small = refused(account.admit(at_ms(20_000), id(3), tokens(50)));
+    assert_eq!((small.used, small.retry_after), (70, Duration::from_secs(40)));
+    let large = refused(account.admit(at_ms(20_000), id(3), tokens(51)));
+    assert_eq!((large.reason, large.retry_after), (DenyReason::Window, Duration::from_secs(50)));
+    assert_eq!(account.admit(at_ms(20_000), id(3), tokens(30)), Ok(()));
+}
+
+#[test]
+fn a_settlement_corrects_the_minute_of_its_admission_and_no_later_one() {
+    let mut account = Account::new(tokens_per_minute(100));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(60)), Ok(()));
+    assert_eq!(account.admit(at_ms(30_000), id(2), tokens(10)), Ok(()));
+    account.settle(at_ms(50_000), id(1), spent(40));
+    assert_eq!(refused(account.admit(at_ms(59_999), id(3), tokens(51))).used, 50);
+    assert_eq!(account.admit(at_ms(60_000), id(3), tokens(90)), Ok(()));
+    // The second one has left the window by now: nothing of it enters again.
+    account.settle(at_ms(95_000), id(2), spent(10));
+    assert_eq!(account.view(at_ms(95_000)).tokens_per_minute.map(|meter| meter.remaining), Some(10));
+}
+
+#[test]
+fn a_call_that_runs_for_long_leaves_the_minute_but_keeps_its_slot_and_its_day() {
+    let limits = Limits { tokens_per_minute: Some(10), concurrent_requests: Some(1), ..per_day(10) };
+    let mut account = Account::new(limits);
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(10)), Ok(()));
+    let view = account.view(at_ms(60_000));
+    assert_eq!(view.tokens_per_minute.map(|meter| (meter.used, meter.reserved)), Some((0, 0)));
+    assert_eq!(view.tokens_per_day.map(|meter| (meter.used, meter.reserved)), Some((0, 10)));
+    assert_eq!(view.in_flight, 1);
+    assert!(!account.is_idle(at_ms(60_000)));
+}
+
+#[test]
+fn a_day_is_over_at_midnight_utc() {
+    let mut account = Account::new(per_day(100));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(100)), Ok(()));
+    account.settle(at_ms(1), id(1), spent(95));
+    let denied = refused(account.admit(at_ms(3_600_000), id(2), tokens(10)));
+    assert_eq!((denied.reason, denied.used), (DenyReason::Spent, 95));
+    assert_eq!(denied.retry_after, Duration::from_secs(23 * 3_600));
+    assert_eq!(denied.reset_unix_ms, MIDNIGHT_MS + DAY_MS);
+    assert_eq!(account.admit(at_ms(DAY_MS), id(2), tokens(10)), Ok(()));
+}
+
+#[test]
+fn a_day_that_is_only_reserved_asks_to_come_back_in_a_second() {
+    let mut account = Account::new(per_day(100));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(90)), Ok(()));
+    let denied = refused(account.admit(at_ms(0), id(2), tokens(20)));
+    assert_eq!((denied.reason, denied.used), (DenyReason::Reserved, 90));
+    assert_eq!(denied.retry_after, Duration::from_secs(1));
+}
+
+#[test]
+fn a_call_over_midnight_is_charged_to_the_day_that_admitted_it() {
+    let mut account = Account::new(per_day(100));
+    assert_eq!(account.admit(at_ms(DAY_MS - 1), id(1), tokens(60)), Ok(()));
+    assert_eq!(account.admit(at_ms(DAY_MS), id(2), tokens(60)), Ok(()));
+    account.settle(at_ms(DAY_MS + 1), id(1), spent(60));
+    let meter = account.view(at_ms(DAY_MS + 1)).tokens_per_day.expect("limited");
+    assert_eq!((meter.used, meter.reserved, meter.remaining), (0, 60, 40));
+}
+
+#[test]
+fn a_clock_stepped_back_opens_nothing_again() {
+    let mut account = Account::new(per_day(100));
+    let tomorrow = at_ms(DAY_MS + 1_000);
+    assert_eq!(account.admit(tomorrow, id(1), tokens(100)), Ok(()));
+    account.settle(tomorrow, id(1), spent(100));
+    let stepped_back = Now { unix_ms: MIDNIGHT_MS, ..at_ms(DAY_MS + 2_000) };
+    let denied = refused(account.admit(stepped_back, id(2), tokens(1)));
+    assert_eq!(denied.reason, DenyReason::Spent);
+    assert_eq!(denied.retry_after, Duration::from_millis(2 * DAY_MS));
+}
+
+#[test]
+fn a_refused_call_does_not_move_the_day() {
+    let mut account = Account::new(Limits { concurrent_requests: Some(1), ..per_day(100) });
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(70)), Ok(()));
+    let jumped = Now { unix_ms: MIDNIGHT_MS + DAY_MS, ..at_ms(1) };
+    assert_eq!(refused(account.admit(jumped, id(2), tokens(1))).limit, LimitName::ConcurrentRequests);
+    let corrected = at_ms(2);
+    assert_eq!(account.view(corrected).tokens_per_day.map(|meter| meter.reserved), Some(70));
+}
+
+#[test]
+fn a_monotonic_clock_given_an_earlier_time_stands_still() {
+    let mut account = Account::new(per_minute(1));
+    assert_eq!(account.admit(at_ms(100_000), id(1), tokens(1)), Ok(()));
+    let denied = refused(account.admit(at_ms(5_000), id(2), tokens(1)));
+    assert_eq!(denied.retry_after, Duration::from_secs(60));
+
+    let mut saved = Saved::default();
+    for (number, ms) in [(1, 100_000), (2, 5_000)] {
+        saved.apply(&Record::Reserved { id: id(number), at: at_ms(ms), tokens: 1 }, at_ms(ms));
+        let outcome = Outcome::NeverSent;
+        saved.apply(&Record::Settled { id: id(number), at: at_ms(ms), outcome }, at_ms(ms));
+    }
+    saved.apply(&Record::Reserved { id: id(3), at: at_ms(5_000), tokens: 1 }, at_ms(5_000));
+    let mut account = Account::restore(per_minute(1), &saved, at_ms(5_000));
+    let denied = refused(account.admit(at_ms(130_000), id(4), tokens(1)));
+    assert_eq!(denied.retry_after, Duration::from_secs(30));
+
+    saved.apply(
+        &Record::Settled { id: id(3), at: at_ms(130_000), outcome: Outcome::NeverSent },
+        at_ms(130_000),
+    );
+    let mut account = Account::restore(per_minute(1), &saved, at_ms(5_000));
+    assert_eq!(account.admit(at_ms(5_000), id(5), tokens(1)), Ok(()));
+    assert_eq!(
+        account.view(at_ms(150_000)).requests_per_minute.map(|meter| meter.reset),
+        Some(Duration::from_secs(40))
+    );
+}
+
+#[test]
+fn a_slot_is_held_until_its_call_is_settled() {
+    let mut account = Account::new(concurrent(1));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(1)), Ok(()));
+    let denied = refused(account.admit(at_ms(3_600_000), id(2), tokens(1)));
+    assert_eq!((denied.reason, denied.used), (DenyReason::Busy, 1));
+    assert_eq!(denied.retry_after, Duration::from_secs(1));
+    account.settle(at_ms(3_600_000), id(1), spent(1));
+    assert_eq!(account.admit(at_ms(3_600_000), id(2), tokens(1)), Ok(()));
+}
+
+#[test]
+fn a_call_above_the_limit_never_fits_however_empty_it_is() {
+    for limits in [tokens_per_minute(10), per_day(10)] {
+        let denied = refused(Account::new(limits).admit(at_ms(0), id(1), tokens(11)));
+        assert_eq!((denied.reason, denied.max, denied.used), (DenyReason::NeverFits, 10, 0));
+    }
+}
+
+#[test]
+fn a_limit_of_zero_blocks_even_a_call_that_takes_nothing() {
+    for limits in [per_minute(0), tokens_per_minute(0), per_day(0), concurrent(0)] {
+        let denied = refused(Account::new(limits).admit(at_ms(0), id(1), tokens(0)));
+        assert_eq!(denied.reason, DenyReason::Blocked);
+        assert!(denied.retry_after >= Duration::from_secs(60), "no busy loop against a closed door");
+    }
+}
+
+#[test]
+fn of_several_refusals_the_incurable_one_is_told_then_the_longest() {
+    let mut account = Account::new(Limits { concurrent_requests: Some(1), ..per_minute(1) });
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(1)), Ok(()));
+    assert_eq!(refused(account.admit(at_ms(0), id(2), tokens(1))).limit, LimitName::RequestsPerMinute);
+    assert_eq!(refused(account.admit(at_ms(59_500), id(2), tokens(1))).limit, LimitName::ConcurrentRequests);
+    account.set_limits(Limits { tokens_per_minute: Some(5), ..per_minute(1) });
+    assert_eq!(refused(account.admit(at_ms(0), id(2), tokens(6))).reason, DenyReason::NeverFits);
+    account.set_limits(Limits { tokens_per_minute: Some(5), concurrent_requests: Some(0), ..per_minute(1) });
+    assert_eq!(refused(account.admit(at_ms(0), id(2), tokens(6))).reason, DenyReason::Blocked);
+    let blocked = Limits { tokens_per_day: Some(0), ..tokens_per_minute(0) };
+    account.set_limits(Limits { requests_per_minute: Some(0), concurrent_requests: Some(0), ..blocked });
+    // A minute before midnight all four have the same wait: the order of their listing decides.
+    let denied = refused(account.admit(at_ms(DAY_MS - 60_000), id(2), tokens(6)));
+    assert_eq!(denied.limit, LimitName::RequestsPerMinute);
+}
+
+#[test]
+fn more_spent_than_bounded_is_shown_as_debt_and_must_be_made_up_for() {
+    let mut account = Account::new(Limits { tokens_per_minute: Some(100), ..per_day(1_000) });
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(10)), Ok(()));
+    assert_eq!(account.settle(at_ms(1), id(1), spent(1_500)), Some(Settled { bound: 10, tokens: 1_500 }));
+    let view = account.view(at_ms(1));
+    assert_eq!(view.debt, 1_490);
+    assert_eq!(view.tokens_per_day.map(|meter| (meter.used, meter.remaining)), Some((1_500, 0)));
+    assert_eq!(refused(account.admit(at_ms(60_000), id(2), tokens(1))).limit, LimitName::TokensPerDay);
+    assert_eq!(account.admit(at_ms(DAY_MS), id(2), tokens(1)), Ok(()));
+    assert_eq!(account.view(at_ms(DAY_MS)).debt, 0);
+}
+
+#[test]
+fn a_call_bounded_at_nothing_is_charged_all_the_same() {
+    let mut account = Account::new(tokens_per_minute(100));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(0)), Ok(()));
+    assert_eq!(account.admit(at_ms(1), id(2), tokens(10)), Ok(()));
+    account.settle(at_ms(2), id(1), spent(50));
+    let meter = account.view(at_ms(2)).tokens_per_minute.expect("limited");
+    assert_eq!((meter.used, meter.reserved), (50, 10));
+    assert_eq!(account.view(at_ms(60_000)).tokens_per_minute.map(|meter| meter.used), Some(0));
+}
+
+#[test]
+fn only_the_first_settlement_of_a_call_counts() {
+    let mut account = Account::new(per_day(100));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(50)), Ok(()));
+    assert_eq!(account.settle(at_ms(1), id(1), spent(20)), Some(Settled { bound: 50, tokens: 20 }));
+    assert_eq!(account.settle(at_ms(2), id(1), spent(20)), None);
+    assert_eq!(account.settle(at_ms(2), id(7), spent(20)), None);
+    assert_eq!(account.view(at_ms(2)).tokens_per_day.map(|meter| meter.used), Some(20));
+}
+
+#[test]
+fn the_same_admission_asked_for_twice_is_taken_once() {
+    let mut account = Account::new(concurrent(1));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(5)), Ok(()));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(5)), Ok(()));
+    assert_eq!(account.view(at_ms(0)).in_flight, 1);
+    assert_eq!((account.bound(id(1)), account.bound(id(2))), (Some(5), None));
+}
+
+#[test]
+fn a_view_tells_what_headers_need() {
+    let limits = Limits {
+        requests_per_minute: Some(60),
+        tokens_per_minute: Some(1_000),
+        tokens_per_day: Some(1_500),
+        concurrent_requests: Some(8),
+    };
+    let mut account = Account::new(limits);
+    assert!(
+        account.view(at_ms(0)).meters().all(|meter| meter.reset.is_zero() && meter.remaining == meter.max)
+    );
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(400)), Ok(()));
+    account.settle(at_ms(0), id(1), spent(300));
+    assert_eq!(account.admit(at_ms(15_000), id(2), tokens(100)), Ok(()));
+    let meter = |name, max, used, reserved, remaining, reset_s| Meter {
+        name,
+        max,
+        used,
+        reserved,
+        remaining,
+        reset: Duration::from_secs(reset_s),
+    };
+    let view = account.view(at_ms(45_000));
+    let until_midnight = 86_400 - 45;
+    assert_eq!(
+        view.meters().collect::<Vec<_>>(),
+        [
+            meter(LimitName::RequestsPerMinute, 60, 2, 0, 58, 30),
+            meter(LimitName::TokensPerMinute, 1_000, 300, 100, 600, 30),
+            meter(LimitName::TokensPerDay, 1_500, 300, 100, 1_100, until_midnight),
+            meter(LimitName::ConcurrentRequests, 8, 1, 0, 7, 1),
+        ]
+    );
+    assert_eq!(view.tokens().map(|meter| meter.name), Some(LimitName::TokensPerMinute));
+    assert_eq!(
+        account.view(at_ms(75_000)).tokens().map(|meter| meter.name),
+        Some(LimitName::TokensPerMinute)
+    );
+}
+
+#[test]
+fn the_tighter_token_limit_is_the_one_with_less_remaining() {
+    let mut account = Account::new(Limits { tokens_per_day: Some(100), ..tokens_per_minute(90) });
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(80)), Ok(()));
+    assert_eq!(account.view(at_ms(0)).tokens().map(|meter| meter.remaining), Some(10));
+    assert_eq!(account.view(at_ms(60_000)).tokens().map(|meter| meter.remaining), Some(20));
+    account.set_limits(Limits { tokens_per_day: Some(100), ..tokens_per_minute(100) });
+    let of_two_equal_ones = account.view(at_ms(0)).tokens();
+    assert_eq!(of_two_equal_ones.map(|meter| meter.name), Some(LimitName::TokensPerDay), "it resets later");
+}
+
+#[test]
+fn an_account_is_idle_when_nothing_is_open_and_its_minute_is_empty() {
+    let mut account = Account::new(Limits::default());
+    assert!(account.is_idle(at_ms(0)));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(5)), Ok(()));
+    account.settle(at_ms(10), id(1), spent(5));
+    assert!(!account.is_idle(at_ms(59_999)));
+    assert!(account.is_idle(at_ms(60_000)));
+}
+
+#[test]
+fn numbers_at_the_end_of_their_range_are_counted_without_overflow() {
+    let end = Now { mono: Duration::MAX, unix_ms: u64::MAX };
+    let mut account = Account::new(Limits {
+        requests_per_minute: Some(u64::MAX),
+        tokens_per_minute: Some(u64::MAX),
+        tokens_per_day: Some(u64::MAX),
+        concurrent_requests: Some(u64::MAX),
+    });
+    assert_eq!(account.admit(end, id(u64::MAX), tokens(u64::MAX)), Ok(()));
+    assert_eq!(refused(account.admit(end, id(0), tokens(1))).used, u64::MAX);
+    account.settle(end, id(u64::MAX), spent(u64::MAX));
+    assert_eq!(refused(account.admit(end, id(0), tokens(u64::MAX))).used, u64::MAX);
+    assert_eq!(account.view(end).meters().map(|meter| meter.remaining).min(), Some(0));
+}
+
+#[test]
+fn a_refusal_says_what_was_wrong_and_what_to_do() {
+    let mut account = Account::new(per_minute(1));
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(1)), Ok(()));
+    assert_eq!(
+        refused(account.admit(at_ms(1_500), id(2), tokens(1))).to_string(),
+        "requests_per_minute has too little left: 1 of 1 in the last minute; try again in 59 s"
+    );
+    assert_eq!(
+        refused(Account::new(per_day(10)).admit(at_ms(0), id(1), tokens(11))).to_string(),
+        "the request alone is above tokens_per_day (10); shorten the prompt or ask for fewer output tokens"
+    );
+}
+
+#[test]
+fn after_a_restart_of_the_process_the_last_minute_still_counts() {
+    let mut saved = Saved::default();
+    let first = Now { mono: Duration::from_secs(500), unix_ms: MIDNIGHT_MS };
+    let second = Now { mono: Duration::from_secs(520), unix_ms: MIDNIGHT_MS + 20_000 };
+    saved.apply(&Record::Reserved { id: id(1), at: first, tokens: 30 }, first);
+    saved.apply(&Record::Reserved { id: id(2), at: second, tokens: 30 }, second);
+    // The new process starts 10 s later, with a clock of its own.
+    let started = Now { mono: Duration::ZERO, unix_ms: MIDNIGHT_MS + 30_000 };
+    saved.rebase(started);
+    let mut account =
+        Account::restore(Limits { tokens_per_day: Some(100), ..per_minute(2) }, &saved, started);
+    assert_eq!(account.open().collect::<Vec<_>>(), [id(1), id(2)]);
+    let denied = refused(account.admit(started, id(3), tokens(1)));
+    assert_eq!(denied.retry_after, Duration::from_millis(30_001), "a millisecond more for what was rounded");
+    // Nobody knows what the two calls used: their bounds are charged.
+    for id in account.open().collect::<Vec<_>>() {
+        let tokens = account.bound(id).expect("open");
+        account.settle(started, id, spent(tokens));
+    }
+    assert_eq!(account.view(started).tokens_per_day.map(|meter| (meter.used, meter.reserved)), Some((60, 0)));
+}
+
+#[test]
+fn a_wall_clock_set_back_over_a_restart_makes_nothing_older() {
+    let mut saved = Saved::default();
+    let before = Now { mono: Duration::from_secs(500), unix_ms: MIDNIGHT_MS + 50_000 };
+    saved.apply(&Record::Reserved { id: id(1), at: before, tokens: 1 }, before);
+    let started = Now { mono: Duration::ZERO, unix_ms: MIDNIGHT_MS };
+    saved.rebase(started);
+    let mut account = Account::restore(per_minute(1), &saved, started);
+    assert_eq!(refused(account.admit(started, id(2), tokens(1))).retry_after, Duration::from_secs(60));
+}
+
+#[test]
+fn what_was_settled_a_minute_ago_is_let_go_and_what_is_open_is_kept() {
+    let mut saved = Saved::default();
+    saved.apply(&Record::Reserved { id: id(1), at: at_ms(0), tokens: 1 }, at_ms(0));
+    saved.apply(&Record::Reserved { id: id(2), at: at_ms(5), tokens: 1 }, at_ms(5));
+    saved.apply(&Record::Settled { id: id(1), at: at_ms(10), outcome: spent(1) }, at_ms(10));
+    // Asked for a moment at which both would still count.
+    let counted = |saved: &Saved| {
+        let view = Account::restore(per_minute(5), saved, at_ms(10)).view(at_ms(10));
+        view.requests_per_minute.map(|meter| meter.used)
+    };
+    saved.forget(at_ms(60_009));
+    assert_eq!(counted(&saved), Some(2));
+    saved.forget(at_ms(60_010));
+    assert_eq!(counted(&saved), Some(1));
+}
+
+#[test]
+fn a_later_record_lets_go_of_what_is_over() {
+    let mut saved = Saved::default();
+    saved.apply(&Record::Reserved { id: id(1), at: at_ms(0), tokens: 1 }, at_ms(0));
+    saved.apply(&Record::Settled { id: id(1), at: at_ms(10), outcome: Outcome::Failed }, at_ms(10));
+    let later = Record::Reserved { id: id(2), at: at_ms(60_010), tokens: 1 };
+    saved.apply(&later, at_ms(60_010));
+    let mut never_had_it = Saved::default();
+    never_had_it.apply(&later, at_ms(60_010));
+    assert_eq!(saved, never_had_it);
+}
+
+#[test]
+fn what_an_earlier_process_settled_is_let_go_on_the_new_clock() {
+    let old = Now { mono: Duration::from_secs(9_000), unix_ms: MIDNIGHT_MS };
+    let mut saved = Saved::default();
+    saved.apply(&Record::Reserved { id: id(1), at: old, tokens: 1 }, old);
+    saved.apply(&Record::Settled { id: id(1), at: old, outcome: Outcome::Failed }, old);
+    saved.rebase(at_ms(0));
+    let later = Record::Reserved { id: id(2), at: at_ms(61_000), tokens: 1 };
+    saved.apply(&later, at_ms(61_000));
+    let mut never_had_it = Saved::default();
+    never_had_it.apply(&later, at_ms(61_000));
+    assert_eq!(saved, never_had_it);
+}
