@@ -1,0 +1,102 @@
+//! Why a job was not granted: this crate's one error, told to whoever waits for the job.
+//!
+//! Made by the actor that refuses; turned into a status, headers and a body in one place, outside this
+//! crate. A refusal never ends an actor.
+
+use std::time::Duration;
+
+use gateway_limits::{Denied, View};
+
+use crate::client::ClientId;
+
+/// Why a job got no dispatch.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The client was removed, or disabled, after its credentials were checked.
+    #[error("client `{client}` no longer exists")]
+    UnknownClient {
+        /// Whose job it was.
+        client: ClientId,
+    },
+    /// One of the client's limits leaves no room.
+    #[error("{} is used up: {} of {}", .0.limit.as_str(), .0.used, .0.max)]
+    LimitReached(Denied),
+    /// A mailbox on the way was full.
+    #[error("{actor} has too many messages waiting")]
+    Overloaded {
+        /// Which actor's mailbox.
+        actor: &'static str,
+    },
+    /// An actor ended with the job inside, or is being restarted.
+    #[error("{actor} is being restarted")]
+    Restarting {
+        /// Which actor.
+        actor: &'static str,
+    },
+    /// The client's limiter failed too often and was switched off; other clients are not concerned.
+    #[error("the limiter of client `{client}` failed repeatedly and rests for {}s", .rest.as_secs())]
+    SwitchedOff {
+        /// Whose limiter.
+        client: ClientId,
+        /// How long it stays off.
+        rest: Duration,
+    },
+    /// No pool of that name: the provider was removed while the job was on its way.
+    #[error("provider `{provider}` is not configured")]
+    NoProvider {
+        /// The name that was asked for.
+        provider: String,
+    },
+    /// All keys of the provider are at `max_concurrency`, and the queue is full or the wait was too long.
+    #[error("provider `{provider}` has no room: {waiting} calls wait already")]
+    ProviderFull {
+        /// Which provider.
+        provider: String,
+        /// How many calls were waiting when this one was turned away.
+        waiting: usize,
+    },
+    /// Accounts cannot be written fast enough; nothing is admitted that could not be accounted for.
+    #[error("the ledger is behind by {behind} entries")]
+    LedgerBehind {
+        /// Entries that wait to be written.
+        behind: usize,
+    },
+    /// The gateway is shutting down.
+    #[error("the gateway is shutting down")]
+    Stopping,
+}
+
+impl Refusal {
+    /// When trying again may help; `None` when it will not.
+    ///
+    /// For a limit it is the limit's own time. For the others it is a hint: restarts take milliseconds,
+    /// and a second is the shortest wait that a `Retry-After` header can say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::UnknownClient { .. } | Self::NoProvider { .. } => None,
+            Self::LimitReached(denied) => Some(denied.retry_after),
+            Self::SwitchedOff { rest, .. } => Some(*rest),
+            Self::Overloaded { .. }
+            | Self::Restarting { .. }
+            | Self::ProviderFull { .. }
+            | Self::LedgerBehind { .. }
+            | Self::Stopping => Some(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// A refusal, with the state of the client's limits when the limiter had a say in it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{refusal}")]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The client's limits at that moment; `None` when the job never came to its limiter.
+    pub limits: Option<View>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, limits: None }
+    }
+}
