@@ -1,0 +1,159 @@
+//! This project's gateway as it is measured: built for release, a thousand clients, every limit on.
+//!
+//! Owns     the run's configuration and client files, and the gateway's process.
+//! Called   by [`crate::bench`].
+//! Bounded  by [`BUILD_LIMIT`] for the build and the start limit of every server.
+//! Fails    as [`LoadError`] when it does not build, or does not say where it listens; then with the end
+//!          of its log.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::LoadError;
+use crate::keys::{CLIENTS, UPSTREAM_KEY, client_id, hashes};
+use crate::run_folder::RunFolder;
+use crate::server_process::{ServerProcess, Stop};
+
+/// How long a release build may take; a clean one takes some minutes on two cores.
+const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
+
+const PACKAGE: &str = "dsp-ai-gateway";
+const LOG: &str = "gateway.log";
+const KEY_FILE: &str = "upstream-key";
+
+/// Runs `cargo build --release` for the gateway, which does nothing when it is built already, and gives
+/// the binary that cargo names: so what is measured is what the sources say now.
+pub async fn build() -> Result<PathBuf, LoadError> {
+    let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let build = tokio::process::Command::new(&cargo)
+        .args(["build", "--release", "--package", PACKAGE, "--bin", PACKAGE])
+        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
+        .arg(manifest)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(BUILD_LIMIT, build)
+        .await
+        .map_err(|_elapsed| LoadError::TimeLimit(BUILD_LIMIT))?
+        .map_err(|source| LoadError::NotRunnable { program: cargo, source })?;
+    if !output.status.success() {
+        return Err(LoadError::BuildFailed(output.status));
+    }
+    executable(&String::from_utf8_lossy(&output.stdout)).ok_or(LoadError::NoExecutable)
+}
+
+/// The binary among cargo's messages, one JSON object a line.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == PACKAGE)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// Starts the gateway in front of `upstream` and waits until it says where it listens. It runs in the
+/// run's folder with an empty environment, so that no `.env` and no variable of the caller's changes it.
+pub async fn start(
+    program: &Path,
+    folder: &RunFolder,
+    upstream: SocketAddr,
+) -> Result<(ServerProcess, SocketAddr), LoadError> {
+    write_clients(folder.path(), &hashes(folder.path()).await?)
+        .map_err(LoadError::io("writing client files"))?;
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text);
+    write(KEY_FILE, UPSTREAM_KEY.to_owned()).map_err(LoadError::io("writing the upstream's key"))?;
+    write("gateway.toml", config(upstream)).map_err(LoadError::io("writing the gateway's configuration"))?;
+    let log =
+        File::create(folder.path().join(LOG)).map_err(LoadError::io("making the gateway's log file"))?;
+
+    let program = fs::canonicalize(program)
+        .map_err(|source| LoadError::NotRunnable { program: program.to_owned(), source })?;
+    let mut command = Command::new(program);
+    command
+        .arg("--config")
+        .arg(folder.path().join("gateway.toml"))
+        .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+        .arg(folder.path().join("data"))
+        .current_dir(folder.path())
+        .env_clear()
+        .stderr(log);
+    let mut server = ServerProcess::start(command, Stop::Kill)?;
+    let line = server.first_line().await;
+    let address = line.as_deref().and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
+    match address {
+        Some(address) => Ok((server, address)),
+        None => Err(LoadError::NotServing { server: "the gateway", log: folder.log_tail(LOG) }),
+    }
+}
+
+/// One provider for every model, all else as it is by default.
+fn config(upstream: SocketAddr) -> String {
+    format!(
+        r#"[providers.openai]
+kind = "openai"
+base_url = "http://{upstream}/v1"
+api_key_file = "{KEY_FILE}"
+models = ["*"]
+"#
+    )
+}
+
+fn write_clients(folder: &Path, hashes: &[String]) -> std::io::Result<()> {
+    let folder = folder.join("clients");
+    fs::create_dir(&folder)?;
+    for (index, hash) in hashes.iter().enumerate().take(CLIENTS) {
+        let id = client_id(index);
+        fs::write(folder.join(format!("{id}.json")), format!("{:#}", client(&id, hash)))?;
+    }
+    Ok(())
+}
+
+/// A client with every limit of its `rate_limit` set, so that all are checked, and so high that none is met.
+fn client(id: &str, hash: &str) -> Value {
+    json!({
+        "client_id": id,
+        "name": format!("Load client {id}"),
+        "credentials": [{"type": "api_key", "hash": format!("sha256:{hash}")}],
+        "allowed_endpoints": ["*"],
+        "allowed_providers": ["openai"],
+        "allowed_models": ["*"],
+        "rate_limit": {
+            "requests_per_minute": 1_000_000_000_u64,
+            "tokens_per_minute": 1_000_000_000_000_u64,
+            "tokens_per_day": 10_000_000_000_000_u64,
+            "concurrent_requests": 100_000,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_the_one_that_cargo_names() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"dsp_ai_gateway"},"executable":null}
+not json
+{"reason":"compiler-artifact","target":{"name":"dsp-ai-gateway"},"executable":"/t/release/dsp-ai-gateway"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/release/dsp-ai-gateway")));
+        assert_eq!(executable("{}"), None);
+    }
+
+    #[test]
+    fn a_client_file_is_written_for_every_hash() {
+        let folder = RunFolder::create().unwrap();
+        write_clients(folder.path(), &["00".repeat(32), "ff".repeat(32)]).unwrap();
+        let text = fs::read_to_string(folder.path().join("clients/load-0001.json")).unwrap();
+        let client: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(client["credentials"][0]["hash"], format!("sha256:{}", "ff".repeat(32)));
+        assert!(!folder.path().join("clients/load-0002.json").exists());
+    }
+}

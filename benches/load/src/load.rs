@@ -1,0 +1,415 @@
+//! The load generator: connections that ask, one request after the other, and check every answer.
+//!
+//! Owns     the client side of a cell: its connections and what they measured.
+//! Called   by [`crate::bench`] with a target, a workload and a time.
+//! Bounded  by [`ANSWER_LIMIT`] per request and [`FAILURES_MAX`] per connection and phase.
+//! Fails    never as a whole: each request that did not get exactly the bytes it must get is counted as a
+//!          [`Failure`], and its connection is opened anew.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::scenario::Scenario;
+
+/// How long one answer may take: thirty times the longest workload's.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// After so many failures a connection rests until the phase ends: a target that is down is not hammered.
+const FAILURES_MAX: u64 = 20;
+
+/// What a client talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum TargetKind {
+    /// The fake upstream itself: what there is to add to.
+    Direct,
+    /// nginx, which looks the key up in a map and proxies with keep-alive.
+    Nginx,
+    /// This project's gateway.
+    Gateway,
+}
+
+impl TargetKind {
+    /// Its name on the command line, in tables and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Nginx => "nginx",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// A target's address and the keys that its callers use.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// What it is.
+    pub kind: TargetKind,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The root of its processes, whose CPU time is counted; the upstream itself is charged to nobody.
+    pub pid: Option<u32>,
+    /// The `Authorization` values of its callers; requests are spread over them.
+    pub authorizations: Arc<[HeaderValue]>,
+}
+
+/// What a phase does to a target.
+#[derive(Debug)]
+pub struct Load {
+    target: Target,
+    host: HeaderValue,
+    scenario: Scenario,
+    request_body: Bytes,
+    expected_body: Bytes,
+}
+
+impl Load {
+    /// Prepares a workload against a target.
+    pub fn new(target: Target, scenario: Scenario) -> Self {
+        let host = HeaderValue::from_str(&target.address.to_string())
+            .unwrap_or(HeaderValue::from_static("127.0.0.1"));
+        Self {
+            target,
+            host,
+            scenario,
+            request_body: scenario.request_body(),
+            expected_body: scenario.expected_body(),
+        }
+    }
+
+    fn request(&self, authorization: HeaderValue) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.request_body.clone()));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = hyper::Uri::from_static("/v1/chat/completions");
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(AUTHORIZATION, authorization);
+        request
+    }
+}
+
+/// Why an answer is not what it must be.
+#[derive(Debug)]
+pub enum Failure {
+    /// No connection.
+    Connect(io::Error),
+    /// The connection or the answer broke.
+    Http(hyper::Error),
+    /// A status that is not 200, with the beginning of what it said.
+    Status(StatusCode, String),
+    /// The body is not the upstream's from this byte on.
+    Differs {
+        /// How many bytes were right.
+        at: usize,
+    },
+    /// The body ended early.
+    Short {
+        /// How many bytes came.
+        received: usize,
+        /// How many the upstream sent.
+        expected: usize,
+    },
+    /// No whole answer within [`ANSWER_LIMIT`].
+    TimedOut,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(out, "cannot connect: {error}"),
+            Self::Http(error) => match std::error::Error::source(error) {
+                Some(cause) => write!(out, "{error}: {cause}"),
+                None => write!(out, "{error}"),
+            },
+            Self::Status(status, text) => write!(out, "status {status}: {text}"),
+            Self::Differs { at } => write!(out, "the body differs from the upstream's at byte {at}"),
+            Self::Short { received, expected } => {
+                write!(out, "the body ended after {received} of {expected} bytes")
+            }
+            Self::TimedOut => write!(out, "no whole answer within {} s", ANSWER_LIMIT.as_secs()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+/// One keep-alive connection, opened when it is first needed and after each failure.
+#[derive(Debug)]
+pub struct Connection {
+    sender: Option<SendRequest<Full<Bytes>>>,
+    next_key: usize,
+    key_step: usize,
+}
+
+impl Connection {
+    /// `count` connections that together go through all keys in turn.
+    pub fn several(count: u16) -> Vec<Self> {
+        let count = usize::from(count);
+        (0..count).map(|first| Self { sender: None, next_key: first, key_step: count }).collect()
+    }
+
+    async fn open(&mut self, address: SocketAddr) -> Result<&mut SendRequest<Full<Bytes>>, Failure> {
+        let sender = match self.sender.take() {
+            Some(open) => open,
+            None => {
+                let stream = TcpStream::connect(address).await.map_err(Failure::Connect)?;
+                stream.set_nodelay(true).map_err(Failure::Connect)?;
+                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+                // Its errors reach the request they break.
+                tokio::spawn(connection);
+                sender
+            }
+        };
+        let sender = self.sender.insert(sender);
+        sender.ready().await?;
+        Ok(sender)
+    }
+
+    /// One request with the next key, and its latency.
+    async fn ask(&mut self, load: &Load) -> Result<Duration, Failure> {
+        let keys = &load.target.authorizations;
+        let authorization = keys[self.next_key % keys.len()].clone();
+        self.next_key += self.key_step;
+        let exchange = async {
+            let sender = self.open(load.target.address).await?;
+            exchange(sender, load, authorization).await
+        };
+        let outcome = tokio::time::timeout(ANSWER_LIMIT, exchange).await.unwrap_or(Err(Failure::TimedOut));
+        if outcome.is_err() {
+            self.sender = None;
+        }
+        outcome
+    }
+}
+
+/// Sends one request and checks the answer against the upstream's bytes as they come.
+async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    load: &Load,
+    authorization: HeaderValue,
+) -> Result<Duration, Failure> {
+    let request = load.request(authorization);
+    let latency_bytes = load.scenario.latency_bytes();
+    let started = Instant::now();
+    let mut response = sender.send_request(request).await?;
+    if response.status() != StatusCode::OK {
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        let start = &body[..body.len().min(300)];
+        return Err(Failure::Status(status, String::from_utf8_lossy(start).into_owned()));
+    }
+    let mut received = 0;
+    let mut latency = None;
+    while let Some(frame) = response.body_mut().frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if !load.expected_body[received..].starts_with(&data) {
+            return Err(Failure::Differs {
+                at: received + equal_bytes(&load.expected_body[received..], &data),
+            });
+        }
+        received += data.len();
+        if latency.is_none() && received >= latency_bytes {
+            latency = Some(started.elapsed());
+        }
+    }
+    match latency {
+        Some(latency) if received == load.expected_body.len() => Ok(latency),
+        _ => Err(Failure::Short { received, expected: load.expected_body.len() }),
+    }
+}
+
+fn equal_bytes(left: &[u8], right: &[u8]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
+}
+
+/// What a phase, or one connection of it, did.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Right answers per second: the sum over connections, each over its own time, so that a connection
+    /// that starts late or ends early does not lower the figure.
+    pub per_second: f64,
+    /// Latencies of the right answers, one each.
+    pub latencies: Vec<Duration>,
+    /// Requests that failed.
+    pub failed: u64,
+    /// The first failure, as an example.
+    pub first_failure: Option<Failure>,
+}
+
+impl Tally {
+    /// Right answers.
+    pub fn answered(&self) -> usize {
+        self.latencies.len()
+    }
+
+    fn count(&mut self, outcome: Result<Duration, Failure>) {
+        match outcome {
+            Ok(latency) => self.latencies.push(latency),
+            Err(failure) => {
+                self.failed += 1;
+                self.first_failure.get_or_insert(failure);
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.per_second += other.per_second;
+        self.latencies.extend(other.latencies);
+        self.failed += other.failed;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+}
+
+/// Lets every connection ask for `duration` and then finish what it is at: each request that costs the
+/// target CPU time within the phase is counted, and none beyond. Every connection asks at least once.
+/// Gives the connections back for the next phase.
+///
+/// Starts are spread over the time that an answer takes by itself, so that paced streams are not in step.
+pub async fn run_phase(
+    connections: Vec<Connection>,
+    load: &Arc<Load>,
+    duration: Duration,
+) -> (Vec<Connection>, Tally) {
+    let started = Instant::now();
+    // A u16 made the number of connections.
+    let spread = load.scenario.upstream_time() / u32::try_from(connections.len().max(1)).unwrap_or(u32::MAX);
+    let mut running = JoinSet::new();
+    for (delay, connection) in
+        std::iter::successors(Some(Duration::ZERO), |last| Some(*last + spread)).zip(connections)
+    {
+        running.spawn(ask_until(connection, Arc::clone(load), started + delay, started + duration));
+    }
+    let mut idle = Vec::with_capacity(running.len());
+    let mut total = Tally::default();
+    for (connection, tally) in running.join_all().await {
+        idle.push(connection);
+        total.add(tally);
+    }
+    (idle, total)
+}
+
+async fn ask_until(
+    mut connection: Connection,
+    load: Arc<Load>,
+    start: Instant,
+    end: Instant,
+) -> (Connection, Tally) {
+    tokio::time::sleep_until(start.into()).await;
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    loop {
+        tally.count(connection.ask(&load).await);
+        if Instant::now() >= end || tally.failed >= FAILURES_MAX {
+            break;
+        }
+    }
+    tally.per_second = tally.answered() as f64 / started.elapsed().as_secs_f64();
+    (connection, tally)
+}
+
+/// Asks once, on a connection of its own: does the target answer as it must?
+pub async fn try_once(load: &Load) -> Result<(), Failure> {
+    let mut connection = Connection { sender: None, next_key: 0, key_step: 1 };
+    connection.ask(load).await.map(|_latency| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::UPSTREAM_KEY;
+    use crate::upstream::tests::serve_in_this_process;
+
+    const ALL: [Scenario; 3] = [Scenario::Plain, Scenario::Stream, Scenario::Paced];
+
+    fn direct(address: SocketAddr, key: &str) -> Target {
+        let authorization = HeaderValue::from_str(&format!("Bearer {key}")).unwrap();
+        Target { kind: TargetKind::Direct, address, pid: None, authorizations: Arc::new([authorization]) }
+    }
+
+    #[tokio::test]
+    async fn every_workload_is_answered_as_it_must_be_on_connections_that_stay_open() {
+        let address = serve_in_this_process().await;
+        for scenario in ALL {
+            let load = Arc::new(Load::new(direct(address, UPSTREAM_KEY), scenario));
+            let (connections, first) = run_phase(Connection::several(3), &load, Duration::ZERO).await;
+            assert_eq!((first.answered(), first.failed), (3, 0), "{scenario:?}: {:?}", first.first_failure);
+            assert!(connections.iter().all(|connection| connection.sender.is_some()));
+            let (_, second) = run_phase(connections, &load, Duration::ZERO).await;
+            assert_eq!(
+                (second.answered(), second.failed),
+                (3, 0),
+                "{scenario:?}: {:?}",
+                second.first_failure
+            );
+            assert!(second.per_second > 0.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_token_comes_before_the_gaps_of_its_stream() {
+        let address = serve_in_this_process().await;
+        let load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Paced);
+        let started = Instant::now();
+        let mut connection = Connection { sender: None, next_key: 0, key_step: 1 };
+        let latency = connection.ask(&load).await.unwrap();
+        assert!(started.elapsed() >= Scenario::Paced.upstream_time());
+        assert!(latency < started.elapsed() - Scenario::Paced.upstream_time() / 2);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_key_is_a_failure_with_its_status() {
+        let address = serve_in_this_process().await;
+        let load = Load::new(direct(address, "somebody-elses"), Scenario::Plain);
+        let failure = try_once(&load).await.unwrap_err();
+        assert!(matches!(failure, Failure::Status(StatusCode::UNAUTHORIZED, _)), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_other_bytes_is_a_failure_that_says_where() {
+        let address = serve_in_this_process().await;
+        let mut load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Stream);
+        let mut other = load.expected_body.to_vec();
+        other[700] ^= 1;
+        load.expected_body = Bytes::from(other);
+        let failure = try_once(&load).await.unwrap_err();
+        assert!(matches!(failure, Failure::Differs { at: 700 }), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_early_is_a_failure() {
+        let address = serve_in_this_process().await;
+        let mut load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain);
+        load.expected_body = Bytes::from([&load.expected_body, &b"more"[..]].concat());
+        let failure = try_once(&load).await.unwrap_err();
+        assert!(matches!(failure, Failure::Short { .. }), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_down_is_tried_a_bounded_number_of_times() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let load = Arc::new(Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain));
+        let (_, tally) = run_phase(Connection::several(2), &load, ANSWER_LIMIT).await;
+        assert_eq!((tally.answered(), tally.failed), (0, 2 * FAILURES_MAX));
+    }
+}

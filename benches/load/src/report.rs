@@ -1,0 +1,478 @@
+//! What was measured, summed up over rounds, as a table and as JSON.
+//!
+//! Owns     the figures of every cell and the arithmetic on them.
+//! Called   by [`crate::bench`] (cells) and `main` (writing).
+//!
+//! Every summary is the median with the smallest and the largest over the rounds. What compares two
+//! targets (a ratio, an added latency) is taken within each round first.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::load::{Tally, TargetKind};
+use crate::scenario::Scenario;
+
+/// One target under one workload in one round.
+#[derive(Debug)]
+pub struct Cell {
+    target: TargetKind,
+    scenario: Scenario,
+    connections: u16,
+    round: u32,
+    answered: usize,
+    failed: u64,
+    first_failure: Option<String>,
+    per_second: f64,
+    /// CPU milliseconds per 1000 answers; `None` for the bare upstream.
+    cpu_ms_per_1000: Option<f64>,
+    p50_ms: Option<f64>,
+    p99_ms: Option<f64>,
+}
+
+impl Cell {
+    /// Sums a measured phase up. Failures of the warm-up count as failures too.
+    pub fn new(
+        target: TargetKind,
+        scenario: Scenario,
+        connections: u16,
+        round: u32,
+        cpu: Option<Duration>,
+        warm_up: Tally,
+        measured: Tally,
+    ) -> Self {
+        let answered = measured.answered();
+        let mut latencies = measured.latencies;
+        latencies.sort_unstable();
+        Self {
+            target,
+            scenario,
+            connections,
+            round,
+            answered,
+            failed: warm_up.failed + measured.failed,
+            first_failure: warm_up
+                .first_failure
+                .or(measured.first_failure)
+                .map(|failure| failure.to_string()),
+            per_second: measured.per_second,
+            // Milliseconds per 1000 answers are microseconds per answer.
+            cpu_ms_per_1000: cpu
+                .filter(|_| answered > 0)
+                .map(|cpu| cpu.as_secs_f64() * 1e6 / answered as f64),
+            p50_ms: percentile_ms(&latencies, 50),
+            p99_ms: percentile_ms(&latencies, 99),
+        }
+    }
+}
+
+/// The nearest-rank percentile: the smallest latency that at least `percent` of all do not exceed.
+fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).map(|latency| latency.as_secs_f64() * 1e3)
+}
+
+/// A figure over the rounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    /// `None` when no round has the figure.
+    fn of(mut figures: Vec<f64>) -> Option<Self> {
+        figures.sort_unstable_by(f64::total_cmp);
+        let (min, max) = (*figures.first()?, *figures.last()?);
+        let middle = figures.len() / 2;
+        let median = if figures.len() % 2 == 1 {
+            figures[middle]
+        } else {
+            (figures[middle - 1] + figures[middle]) / 2.0
+        };
+        Some(Self { median, min, max })
+    }
+
+    fn to_json(self) -> Value {
+        json!({"median": rounded(self.median), "min": rounded(self.min), "max": rounded(self.max)})
+    }
+
+    /// `18.9 (17.9 to 20.0)`
+    fn to_text(self) -> String {
+        format!("{} ({} to {})", short(self.median), short(self.min), short(self.max))
+    }
+}
+
+/// Three digits that count: what the measuring is good for.
+fn short(figure: f64) -> String {
+    match figure.abs() {
+        size if size >= 100.0 => format!("{figure:.0}"),
+        size if size >= 10.0 => format!("{figure:.1}"),
+        size if size >= 1.0 => format!("{figure:.2}"),
+        _ => format!("{figure:.3}"),
+    }
+}
+
+/// Microseconds, where the figure is in milliseconds; more digits are noise.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1e3).round() / 1e3
+}
+
+/// One line of a table.
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    /// Its key in JSON.
+    key: &'static str,
+    /// One target's figure in one round, given that round's direct cell.
+    figure: fn(&Cell, Option<&Cell>) -> Option<f64>,
+    /// Whether a ratio of two targets says something.
+    has_ratio: bool,
+}
+
+const MEASURES: [Measure; 6] = [
+    Measure { key: "cpu_ms_per_1000", figure: |cell, _| cell.cpu_ms_per_1000, has_ratio: true },
+    Measure { key: "per_second", figure: |cell, _| Some(cell.per_second), has_ratio: true },
+    Measure { key: "p50_ms", figure: |cell, _| cell.p50_ms, has_ratio: false },
+    Measure { key: "p99_ms", figure: |cell, _| cell.p99_ms, has_ratio: false },
+    Measure {
+        key: "added_p50_ms",
+        figure: |cell, direct| added(cell, direct?, |cell| cell.p50_ms),
+        has_ratio: false,
+    },
+    Measure {
+        key: "added_p99_ms",
+        figure: |cell, direct| added(cell, direct?, |cell| cell.p99_ms),
+        has_ratio: false,
+    },
+];
+
+impl Measure {
+    fn title(self, scenario: Scenario) -> String {
+        let latency = scenario.latency_name();
+        match self.key {
+            "cpu_ms_per_1000" => format!("CPU ms per 1000 {}", scenario.unit()),
+            "per_second" => format!("{} per second", scenario.unit()),
+            "p50_ms" => format!("{latency} p50, ms"),
+            "p99_ms" => format!("{latency} p99, ms"),
+            "added_p50_ms" => "  added to direct, p50, ms".to_owned(),
+            _ => "  added to direct, p99, ms".to_owned(),
+        }
+    }
+}
+
+/// How much later than the bare upstream; nothing for the bare upstream itself.
+fn added(cell: &Cell, direct: &Cell, latency: fn(&Cell) -> Option<f64>) -> Option<f64> {
+    (cell.target != TargetKind::Direct).then(|| Some(latency(cell)? - latency(direct)?))?
+}
+
+/// Where the figures come from.
+#[derive(Debug)]
+pub struct Machine {
+    cores: usize,
+    processor: String,
+    nginx: Option<String>,
+    /// The share of CPU time that went to programs which are not this run's, from 0 to 1.
+    share_of_others: f64,
+}
+
+impl Machine {
+    /// Reads what `/proc` says of this machine; `nginx` is its version, `share_of_others` was watched
+    /// during the run.
+    pub fn read(nginx: Option<String>, share_of_others: f64) -> Self {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("unknown processor", |(_, name)| name);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { cores, processor: model.to_owned(), nginx, share_of_others }
+    }
+}
+
+/// A whole run.
+#[derive(Debug)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// How long each cell was measured.
+    pub seconds: Duration,
+    /// How often.
+    pub rounds: u32,
+    /// What a reader must know, as a missing nginx.
+    pub notes: Vec<String>,
+    /// In the order they were measured.
+    pub cells: Vec<Cell>,
+}
+
+impl Report {
+    /// Requests of the whole run that did not get the answer they must get.
+    pub fn failures(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.failed).sum()
+    }
+
+    /// The table for people.
+    pub fn write_text(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let Machine { cores, processor, nginx, share_of_others } = &self.machine;
+        writeln!(out, "{cores} cores, {processor}; {}", nginx.as_deref().unwrap_or("no nginx"))?;
+        writeln!(out, "other programs used {:.1} % of the machine meanwhile", share_of_others * 100.0)?;
+        writeln!(
+            out,
+            "rounds: {} of {} s per cell, interleaved; median (smallest to largest) over the rounds",
+            self.rounds,
+            self.seconds.as_secs_f64(),
+        )?;
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        for scenario in self.scenarios() {
+            self.write_table(out, scenario)?;
+        }
+        for cell in self.cells.iter().filter(|cell| cell.failed > 0) {
+            let example = cell.first_failure.as_deref().unwrap_or_default();
+            let (target, scenario, round) = (cell.target.name(), cell.scenario.name(), cell.round + 1);
+            writeln!(
+                out,
+                "FAILED: {} requests to {target}, {scenario}, round {round}; the first: {example}",
+                cell.failed
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_table(&self, out: &mut impl io::Write, scenario: Scenario) -> io::Result<()> {
+        let connections = self.of(scenario).map(|cell| cell.connections).max().unwrap_or_default();
+        writeln!(out, "\n{}; {connections} connections", scenario.title())?;
+        let targets = self.targets();
+        let names = targets.iter().map(|target| target.name()).chain(["gateway / nginx"]);
+        write_row(out, "", &names.map(str::to_owned).collect::<Vec<_>>())?;
+        for measure in MEASURES {
+            let figures = targets.iter().map(|&target| self.spread(scenario, target, measure));
+            let ratio = self.ratio(scenario, measure);
+            let row: Vec<String> =
+                figures.chain([ratio]).map(|spread| spread.map_or("-".to_owned(), Spread::to_text)).collect();
+            write_row(out, &measure.title(scenario), &row)?;
+        }
+        Ok(())
+    }
+
+    /// Everything, each round included.
+    pub fn to_json(&self) -> Value {
+        let Machine { cores, processor, nginx, share_of_others } = &self.machine;
+        let scenarios: Vec<Value> =
+            self.scenarios().into_iter().map(|scenario| self.scenario_json(scenario)).collect();
+        json!({
+            "machine": {"cores": cores, "processor": processor, "nginx": nginx, "share_of_others": rounded(*share_of_others)},
+            "seconds": self.seconds.as_secs_f64(),
+            "rounds": self.rounds,
+            "notes": self.notes,
+            "failures": self.failures(),
+            "scenarios": scenarios,
+        })
+    }
+
+    fn scenario_json(&self, scenario: Scenario) -> Value {
+        let summary = |target| -> Map<String, Value> {
+            let spread = |measure: Measure| self.spread(scenario, target, measure).map(Spread::to_json);
+            MEASURES
+                .into_iter()
+                .map(|measure| (measure.key.to_owned(), spread(measure).unwrap_or_default()))
+                .collect()
+        };
+        let targets: Map<String, Value> = self
+            .targets()
+            .into_iter()
+            .map(|target| {
+                let rounds: Vec<Value> = self
+                    .of(scenario)
+                    .filter(|cell| cell.target == target)
+                    .map(|cell| self.cell_json(cell))
+                    .collect();
+                (target.name().to_owned(), json!({"summary": summary(target), "rounds": rounds}))
+            })
+            .collect();
+        let ratios: Map<String, Value> = MEASURES
+            .into_iter()
+            .filter_map(|measure| Some((measure.key.to_owned(), self.ratio(scenario, measure)?.to_json())))
+            .collect();
+        json!({"name": scenario.name(), "title": scenario.title(), "targets": targets, "gateway_to_nginx": ratios})
+    }
+
+    fn cell_json(&self, cell: &Cell) -> Value {
+        let direct = self.at(cell.scenario, TargetKind::Direct, cell.round);
+        let mut figures: Map<String, Value> = MEASURES
+            .into_iter()
+            .map(|measure| (measure.key.to_owned(), json!((measure.figure)(cell, direct).map(rounded))))
+            .collect();
+        figures.insert("round".to_owned(), json!(cell.round + 1));
+        figures.insert("connections".to_owned(), json!(cell.connections));
+        figures.insert("answered".to_owned(), json!(cell.answered));
+        figures.insert("failed".to_owned(), json!(cell.failed));
+        figures.insert("first_failure".to_owned(), json!(cell.first_failure));
+        Value::Object(figures)
+    }
+
+    fn of(&self, scenario: Scenario) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(move |cell| cell.scenario == scenario)
+    }
+
+    fn at(&self, scenario: Scenario, target: TargetKind, round: u32) -> Option<&Cell> {
+        self.of(scenario).find(|cell| cell.target == target && cell.round == round)
+    }
+
+    fn scenarios(&self) -> Vec<Scenario> {
+        let mut seen: Vec<Scenario> = self.cells.iter().map(|cell| cell.scenario).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    fn targets(&self) -> Vec<TargetKind> {
+        let mut seen: Vec<TargetKind> = self.cells.iter().map(|cell| cell.target).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    fn figure(&self, scenario: Scenario, target: TargetKind, round: u32, measure: Measure) -> Option<f64> {
+        let cell = self.at(scenario, target, round)?;
+        (measure.figure)(cell, self.at(scenario, TargetKind::Direct, round))
+    }
+
+    fn spread(&self, scenario: Scenario, target: TargetKind, measure: Measure) -> Option<Spread> {
+        Spread::of(
+            (0..self.rounds).filter_map(|round| self.figure(scenario, target, round, measure)).collect(),
+        )
+    }
+
+    /// The gateway's figure by nginx's, round by round. A round in which nginx's is zero has none.
+    fn ratio(&self, scenario: Scenario, measure: Measure) -> Option<Spread> {
+        let pairs = (0..self.rounds).filter(|_| measure.has_ratio).filter_map(|round| {
+            let of = |target| self.figure(scenario, target, round, measure);
+            Some((of(TargetKind::Gateway)?, of(TargetKind::Nginx)?))
+        });
+        Spread::of(pairs.filter(|&(_, nginx)| nginx > 0.0).map(|(gateway, nginx)| gateway / nginx).collect())
+    }
+}
+
+/// A title and one right-aligned column per figure, wide enough for `10000 (10000 to 10000)`.
+fn write_row(out: &mut impl io::Write, title: &str, columns: &[String]) -> io::Result<()> {
+    write!(out, "{title:<27}")?;
+    for column in columns {
+        write!(out, "{column:>26}")?;
+    }
+    writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(target: TargetKind, round: u32, cpu_micros_each: u64, latency_ms: u64) -> Cell {
+        let measured = Tally {
+            per_second: 1_000.0,
+            latencies: vec![Duration::from_millis(latency_ms); 1_000],
+            ..Tally::default()
+        };
+        let cpu = (target != TargetKind::Direct).then(|| Duration::from_micros(cpu_micros_each * 1_000));
+        Cell::new(target, Scenario::Plain, 8, round, cpu, Tally::default(), measured)
+    }
+
+    fn report(cells: Vec<Cell>, rounds: u32) -> Report {
+        let machine = Machine {
+            cores: 2,
+            processor: "a processor".to_owned(),
+            nginx: Some("nginx/1.22.1".to_owned()),
+            share_of_others: 0.25,
+        };
+        Report { machine, seconds: Duration::from_secs(3), rounds, notes: Vec::new(), cells }
+    }
+
+    fn two_rounds() -> Report {
+        use TargetKind::{Direct, Gateway, Nginx};
+        let first = [cell(Direct, 0, 0, 1), cell(Nginx, 0, 20, 2), cell(Gateway, 0, 30, 4)];
+        // The machine is twice as slow in the second round, which no ratio must show.
+        let second = [cell(Direct, 1, 0, 2), cell(Nginx, 1, 40, 4), cell(Gateway, 1, 60, 8)];
+        report(first.into_iter().chain(second).collect(), 2)
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let json = two_rounds().to_json();
+        let plain = &json["scenarios"][0];
+        assert_eq!(
+            plain["gateway_to_nginx"]["cpu_ms_per_1000"],
+            json!({"median": 1.5, "min": 1.5, "max": 1.5})
+        );
+        assert_eq!(
+            plain["targets"]["gateway"]["summary"]["cpu_ms_per_1000"],
+            json!({"median": 45.0, "min": 30.0, "max": 60.0})
+        );
+        assert_eq!(plain["targets"]["direct"]["summary"]["cpu_ms_per_1000"], Value::Null);
+    }
+
+    #[test]
+    fn latency_is_added_to_the_direct_one_of_the_same_round() {
+        let json = two_rounds().to_json();
+        let targets = &json["scenarios"][0]["targets"];
+        assert_eq!(
+            targets["nginx"]["summary"]["added_p50_ms"],
+            json!({"median": 1.5, "min": 1.0, "max": 2.0})
+        );
+        assert_eq!(targets["direct"]["summary"]["added_p50_ms"], Value::Null);
+    }
+
+    #[test]
+    fn without_nginx_there_is_no_ratio_and_the_rest_stands() {
+        let report = report(vec![cell(TargetKind::Direct, 0, 0, 1), cell(TargetKind::Gateway, 0, 30, 3)], 1);
+        let json = report.to_json();
+        assert_eq!(json["scenarios"][0]["gateway_to_nginx"], json!({}));
+        let mut text = Vec::new();
+        report.write_text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("30.0 (30.0 to 30.0)"), "{text}");
+    }
+
+    #[test]
+    fn failures_are_counted_and_the_first_is_told() {
+        let broken = Tally {
+            failed: 3,
+            first_failure: Some(crate::load::Failure::Differs { at: 7 }),
+            ..Tally::default()
+        };
+        let cell = Cell::new(
+            TargetKind::Gateway,
+            Scenario::Stream,
+            8,
+            0,
+            Some(Duration::ZERO),
+            Tally::default(),
+            broken,
+        );
+        let report = report(vec![cell], 1);
+        assert_eq!(report.failures(), 3);
+        let mut text = Vec::new();
+        report.write_text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains("FAILED: 3 requests to gateway, stream, round 1; the first: the body differs"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let latencies: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!(percentile_ms(&latencies, 50), Some(100.0));
+        assert_eq!(percentile_ms(&latencies, 99), Some(198.0));
+        assert_eq!(percentile_ms(&latencies[..1], 99), Some(1.0));
+        assert_eq!(percentile_ms(&[], 50), None);
+    }
+
+    #[test]
+    fn an_even_number_of_rounds_has_the_mean_of_the_middle_two_as_its_median() {
+        assert_eq!(Spread::of(vec![4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! The workloads: what a client asks, what the upstream answers, and what the client must then receive.
+//!
+//! Owns     every byte that is sent, so that both ends of the load agree on it.
+//! Called   by [`crate::upstream`] (what goes out) and [`crate::load`] (what must come in).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+
+/// Length of the prompt in bytes: some fifty words, a short question to a chat model.
+pub const PROMPT_BYTES: usize = 316;
+
+/// Length of the plain answer's body in bytes: some 120 tokens of text in OpenAI's envelope.
+pub const ANSWER_BYTES: usize = 1_056;
+
+/// Frames of a stream before `[DONE]`.
+pub const STREAM_FRAMES: usize = 64;
+
+/// Time between two frames of a paced stream: 200 tokens a second, faster than most models write.
+pub const FRAME_GAP: Duration = Duration::from_millis(5);
+
+/// The frame that ends an OpenAI stream.
+const DONE_FRAME: &str = "data: [DONE]\n\n";
+
+/// One kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Scenario {
+    /// A chat completion answered whole.
+    Plain,
+    /// A stream whose frames are all there at once.
+    Stream,
+    /// A stream whose frames come one by one.
+    Paced,
+}
+
+impl Scenario {
+    /// Its name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Stream => "stream",
+            Self::Paced => "paced",
+        }
+    }
+
+    /// What it is, for the head of its table.
+    pub fn title(self) -> String {
+        match self {
+            Self::Plain => {
+                format!("plain completions, {PROMPT_BYTES}-byte prompt, {ANSWER_BYTES}-byte answer")
+            }
+            Self::Stream => format!("streams of {STREAM_FRAMES} chunks without gaps"),
+            Self::Paced => format!("streams of {STREAM_FRAMES} chunks, {} ms apart", FRAME_GAP.as_millis()),
+        }
+    }
+
+    /// What is counted.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Plain => "requests",
+            Self::Stream | Self::Paced => "streams",
+        }
+    }
+
+    /// What the latency is measured to.
+    pub fn latency_name(self) -> &'static str {
+        match self {
+            Self::Plain => "answer",
+            Self::Stream | Self::Paced => "first token",
+        }
+    }
+
+    /// Connections when the flags name none. Plain and gap-free load is closed-loop, and these keep two
+    /// cores busy without a long queue. A paced stream mostly waits: a hundred of them make enough work
+    /// for 10 ms CPU ticks to count.
+    pub fn default_connections(self) -> u16 {
+        match self {
+            Self::Plain => 32,
+            Self::Stream => 16,
+            Self::Paced => 100,
+        }
+    }
+
+    /// How long an answer takes because its upstream takes that long.
+    pub fn upstream_time(self) -> Duration {
+        match self {
+            Self::Plain | Self::Stream => Duration::ZERO,
+            // STREAM_FRAMES is 64, far below u32's range.
+            Self::Paced => FRAME_GAP * (STREAM_FRAMES as u32 - 1),
+        }
+    }
+
+    /// The model asked for; the fake upstream knows by it what to answer.
+    fn model(self) -> &'static str {
+        match self {
+            Self::Plain => "load-plain",
+            Self::Stream => "load-stream",
+            Self::Paced => "load-paced",
+        }
+    }
+
+    /// The body of the request: a cap on the output, as most callers give one, and `stream` where meant.
+    pub fn request_body(self) -> Bytes {
+        let stream = if self == Self::Plain { "" } else { r#","stream":true"# };
+        let prompt = text(PROMPT_BYTES);
+        Bytes::from(format!(
+            r#"{{"model":"{}","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":256,"temperature":0.7{stream}}}"#,
+            self.model(),
+        ))
+    }
+
+    /// The body a client must receive, byte for byte, from whatever stands between it and the upstream.
+    pub fn expected_body(self) -> Bytes {
+        match self {
+            Self::Plain => plain_body(),
+            Self::Stream | Self::Paced => {
+                let frames = (0..STREAM_FRAMES).map(|index| self.frame(index));
+                Bytes::from(frames.chain([DONE_FRAME.to_owned()]).collect::<String>())
+            }
+        }
+    }
+
+    /// How many bytes of the body a client must have for the latency to be taken: all of a plain answer,
+    /// the first frame (it holds text) of a stream.
+    pub fn latency_bytes(self) -> usize {
+        match self {
+            Self::Plain => ANSWER_BYTES,
+            Self::Stream | Self::Paced => self.frame(0).len(),
+        }
+    }
+
+    /// The workload a request body asks for. Only the three models of this file are told apart.
+    pub fn of_request(body: &[u8]) -> Option<Self> {
+        [Self::Plain, Self::Stream, Self::Paced]
+            .into_iter()
+            .find(|scenario| contains(body, scenario.model().as_bytes()))
+    }
+
+    /// The answer as it goes over the wire, in the pieces it is written in: one for all that is there at
+    /// once, one per frame where frames are apart. `with_usage` adds the usage frame that OpenAI sends to
+    /// who asks for it with `stream_options.include_usage`.
+    pub fn wire_pieces(self, with_usage: bool) -> Vec<Bytes> {
+        if self == Self::Plain {
+            let body = plain_body();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len(),
+            );
+            return vec![Bytes::from([head.as_bytes(), &body].concat())];
+        }
+        let mut pieces: Vec<String> =
+            (0..STREAM_FRAMES).map(|index| http_chunk(&self.frame(index))).collect();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        if let Some(first) = pieces.first_mut() {
+            first.insert_str(0, head);
+        }
+        if let Some(last) = pieces.last_mut() {
+            if with_usage {
+                last.push_str(&http_chunk(&self.usage_frame()));
+            }
+            last.push_str(&http_chunk(DONE_FRAME));
+            last.push_str("0\r\n\r\n");
+        }
+        match self {
+            Self::Paced => pieces.into_iter().map(Bytes::from).collect(),
+            Self::Plain | Self::Stream => vec![Bytes::from(pieces.concat())],
+        }
+    }
+
+    /// One frame: the first brings the role with its text, the last the reason for the end.
+    fn frame(self, index: usize) -> String {
+        let (delta, finish) = match index {
+            0 => (r#"{"role":"assistant","content":"The"}"#, "null"),
+            _ if index + 1 == STREAM_FRAMES => ("{}", r#""stop""#),
+            _ => (r#"{"content":" token"}"#, "null"),
+        };
+        let choices = format!(r#"[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}]"#);
+        self.chunk_frame(&choices, "")
+    }
+
+    fn usage_frame(self) -> String {
+        let usage = r#","usage":{"prompt_tokens":72,"completion_tokens":63,"total_tokens":135}"#;
+        self.chunk_frame("[]", usage)
+    }
+
+    fn chunk_frame(self, choices: &str, usage: &str) -> String {
+        format!(
+            "data: {{\"id\":\"chatcmpl-load0123456789\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\
+             \"model\":\"{}\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_load\",\"choices\":{choices}{usage}}}\n\n",
+            self.model(),
+        )
+    }
+}
+
+/// A chat completion whose text is as long as makes the body [`ANSWER_BYTES`].
+fn plain_body() -> Bytes {
+    let before = format!(
+        r#"{{"id":"chatcmpl-load0123456789","object":"chat.completion","created":1760000000,"model":"{}","choices":[{{"index":0,"message":{{"role":"assistant","content":""#,
+        Scenario::Plain.model(),
+    );
+    let after = r#"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":72,"completion_tokens":122,"total_tokens":194},"service_tier":"default","system_fingerprint":"fp_load"}"#;
+    let answer = text(ANSWER_BYTES.saturating_sub(before.len() + after.len()));
+    Bytes::from(format!("{before}{answer}{after}"))
+}
+
+/// Plain words, cut to a length.
+fn text(length: usize) -> String {
+    "Explain how a gateway shares one key among many callers and keeps each within its limits. "
+        .chars()
+        .cycle()
+        .take(length)
+        .collect()
+}
+
+/// One chunk of HTTP/1.1's chunked transfer coding (RFC 9112, 7.1).
+fn http_chunk(data: &str) -> String {
+    format!("{:x}\r\n{data}\r\n", data.len())
+}
+
+/// Whether `needle` is somewhere in `haystack`. Request bodies here have some 450 bytes, where the plain
+/// search costs less than a microsecond.
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Scenario; 3] = [Scenario::Plain, Scenario::Stream, Scenario::Paced];
+
+    #[test]
+    fn the_prompt_and_the_answer_have_the_lengths_they_are_said_to_have() {
+        assert_eq!(text(PROMPT_BYTES).len(), PROMPT_BYTES);
+        assert_eq!(Scenario::Plain.expected_body().len(), ANSWER_BYTES);
+    }
+
+    #[test]
+    fn every_body_is_json_and_is_told_apart_by_its_model() {
+        for scenario in ALL {
+            let body = scenario.request_body();
+            let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(value["model"], scenario.model());
+            assert_eq!(value["stream"] == true, scenario != Scenario::Plain);
+            assert_eq!(Scenario::of_request(&body), Some(scenario));
+        }
+        assert_eq!(Scenario::of_request(b"{\"model\":\"gpt\"}"), None);
+        serde_json::from_slice::<serde_json::Value>(&plain_body()).unwrap();
+    }
+
+    #[test]
+    fn a_stream_has_64_json_frames_of_which_the_first_holds_text_and_then_its_end() {
+        for scenario in [Scenario::Stream, Scenario::Paced] {
+            let body = String::from_utf8(scenario.expected_body().to_vec()).unwrap();
+            let frames: Vec<&str> = body.split_terminator("\n\n").collect();
+            assert_eq!(frames.len(), STREAM_FRAMES + 1);
+            assert_eq!(frames[STREAM_FRAMES], "data: [DONE]");
+            let parse = |frame: &str| {
+                serde_json::from_str::<serde_json::Value>(frame.strip_prefix("data: ").unwrap()).unwrap()
+            };
+            assert_eq!(parse(frames[0])["choices"][0]["delta"]["content"], "The");
+            assert_eq!(parse(frames[63])["choices"][0]["finish_reason"], "stop");
+            assert_eq!(scenario.latency_bytes(), frames[0].len() + 2);
+        }
+    }
+
+    #[test]
+    fn frames_that_are_apart_are_written_one_by_one_and_all_others_at_once() {
+        assert_eq!(Scenario::Plain.wire_pieces(false).len(), 1);
+        assert_eq!(Scenario::Stream.wire_pieces(false).len(), 1);
+        assert_eq!(Scenario::Paced.wire_pieces(false).len(), STREAM_FRAMES);
+    }
+
+    #[test]
+    fn usage_is_sent_to_who_asks_for_it() {
+        let all = |with_usage| Scenario::Stream.wire_pieces(with_usage).concat();
+        assert!(contains(&all(true), b"\"total_tokens\""));
+        assert!(!contains(&all(false), b"\"total_tokens\""));
+    }
+}
