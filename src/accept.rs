@@ -1,0 +1,247 @@
+//! Listener to hyper connections around one service: accepting, the clocks and bounds of a
+//! connection, and the orderly end.
+//!
+//! Owns     the listener and every open connection.
+//! Called   by the program, once per listening address: `bind`, then `serve` with the service made of
+//!          all routes.
+//! Bounded  by `max_connections` (above it the kernel's backlog holds newcomers) and, per connection,
+//!          by what `connection` and `phase` say.
+//! Fails    never while it serves: an accept error is logged and accepting goes on; a connection that
+//!          fails, or whose task panics, ends alone.
+//!
+//! ```text
+//! serve ── connection::run ── hyper ── exchange ── service
+//!               │ phase: which clock runs   └─ stream: one task per HTTP/2 stream
+//!               └ socket: tells phase what passes, lingers at the end
+//! ```
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+use http_body::Body;
+use hyper::service::Service;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+mod bodies;
+mod connection;
+mod exchange;
+mod phase;
+mod socket;
+mod stream;
+
+pub use bodies::RequestBody;
+use connection::Shared;
+
+/// What hyper takes as the error of an answer's body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Connections the kernel may hold ready for us: a burst of this size survives a pause of
+/// [`ACCEPT_PAUSE`]; Linux caps it at `net.core.somaxconn`.
+const BACKLOG: u32 = 1024;
+
+/// How long accepting rests when the process or the machine has run out of something: connections
+/// that end meanwhile give it back, and trying at once would only burn a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A shortage that lasts is reported this often.
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
+/// The clocks and bounds of connections, read anew for each, so that a reload reaches the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionSettings {
+    /// From the first byte of a request head to its last, and from accept to the first byte.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    pub keep_alive: Duration,
+    /// How long a client may take no byte of an answer that waits for it.
+    pub write_timeout: Duration,
+    /// Open connections at once; the next one waits in the backlog.
+    pub max_connections: usize,
+}
+
+/// Beyond a year a timeout means never; kept there, a point in time cannot overflow.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl ConnectionSettings {
+    fn bounded(self) -> Self {
+        Self {
+            header_timeout: self.header_timeout.min(LONGEST_TIMEOUT),
+            keep_alive: self.keep_alive.min(LONGEST_TIMEOUT),
+            write_timeout: self.write_timeout.min(LONGEST_TIMEOUT),
+            max_connections: self.max_connections,
+        }
+    }
+}
+
+/// Where a request comes from: an extension of every request. An IPv4 client of an IPv6 listener
+/// appears under its IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// What is left of a request whose handler panicked.
+#[derive(Debug)]
+pub struct Panicked<'a> {
+    /// What was asked for; says in which protocol to answer.
+    pub uri: &'a Uri,
+    /// The panic's message, for the log and never for the client.
+    pub message: &'a str,
+}
+
+/// Answers, and logs, a request whose handler panicked.
+pub type PanicAnswer<B> = fn(&Panicked<'_>) -> Response<B>;
+
+/// Opens a listening socket; port 0 picks a free port.
+///
+/// # Errors
+/// The system's error: address in use, not this machine's, or not permitted.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Lets a restarted server have its port although old connections are still in TIME_WAIT. On
+    // Windows the same flag would let any other program take the port from us.
+    if cfg!(not(windows)) {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts and serves connections until `stop`, then waits until the last one has ended.
+///
+/// The service never fails, it answers; a warp filter becomes one as
+/// `TowerToHyperService::new(warp::service(filter))`.
+///
+/// After `stop` the listener is closed, connections between two requests end at once, and the others
+/// when their running requests have ended. `kill` closes what is left, at any time: handlers and
+/// answers are dropped where they are. Dropping the future does the same.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    on_panic: PanicAnswer<B>,
+    settings: impl Fn() -> ConnectionSettings,
+    stop: CancellationToken,
+    kill: CancellationToken,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let shared = Shared::default();
+    let mut connections = JoinSet::new();
+    let mut shortage = Shortage::default();
+    loop {
+        let current = settings().bounded();
+        let full = connections.len() >= current.max_connections;
+        if full {
+            shortage.warn(&"max_connections reached");
+        }
+        let accepted = tokio::select! {
+            biased;
+            () = kill.cancelled() => break,
+            () = stop.cancelled() => break,
+            Some(ended) = connections.join_next() => {
+                report(ended);
+                continue;
+            }
+            accepted = listener.accept(), if !full => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let peer = prepare(&stream, address);
+                let service = service.clone();
+                let shared = shared.clone();
+                connections.spawn(connection::run(stream, peer, service, on_panic, current, shared));
+            }
+            Err(error) if concerns_one_connection(&error) => {
+                tracing::debug!(%error, "a client left before it was accepted");
+            }
+            Err(error) => {
+                shortage.warn(&error);
+                tokio::select! {
+                    () = sleep(ACCEPT_PAUSE) => {}
+                    () = stop.cancelled() => {}
+                    () = kill.cancelled() => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    drain(connections, &shared, &kill).await;
+}
+
+/// Waits for every connection, or ends them all when `kill` comes.
+async fn drain(mut connections: JoinSet<()>, shared: &Shared, kill: &CancellationToken) {
+    shared.stop.stop();
+    loop {
+        tokio::select! {
+            biased;
+            () = kill.cancelled() => {
+                connections.shutdown().await;
+                break;
+            }
+            ended = connections.join_next() => match ended {
+                Some(ended) => report(ended),
+                None => break,
+            },
+        }
+    }
+    // With its connection gone each stream is woken and ends.
+    shared.streams.close();
+    shared.streams.wait().await;
+}
+
+/// Makes an accepted stream ready and gives the address its client is known by.
+fn prepare(stream: &TcpStream, address: SocketAddr) -> Peer {
+    // Each piece of an answer is one write; holding it back for more would add up to 40 ms. Where it
+    // fails the client has gone already, which the first read will tell.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    Peer(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// Whether an accept error is the fault of the connection it would have given. Each such error has
+/// taken one out of the backlog, so trying again at once cannot spin. All others (out of file
+/// descriptors, memory, buffers) hold for the next connection too.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// A connection's task ended; the one way to do so wrongly is a panic outside of a handler.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked; it alone was closed");
+    }
+}
+
+/// Keeps a lasting shortage from filling the log.
+#[derive(Default)]
+struct Shortage {
+    warned: Option<Instant>,
+}
+
+impl Shortage {
+    /// Warns unless that was done less than [`WARNING_PERIOD`] ago.
+    fn warn(&mut self, cause: &dyn std::fmt::Display) {
+        if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING_PERIOD) {
+            self.warned = Some(Instant::now());
+            tracing::warn!(%cause, "cannot accept connections for now; they wait in the backlog");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

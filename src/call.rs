@@ -1,0 +1,403 @@
+//! One request's call to its upstream: the clocks, and the commit point.
+//!
+//! Owns     nothing; it runs in the request's own future, so the call ends when the client leaves.
+//! Called   by the handlers, with a [`Charge`] made from their dispatch.
+//! Bounded  by the clocks of the settings; a whole answer by `ANSWER_MAX`, an error body by `ERROR_BODY_MAX`,
+//!          what is held before the commit point by `HELD_MAX`.
+//! Fails    with an [`UpstreamFault`], after the charge was settled. Until the commit point (the first content of
+//!          a stream, its end, or the whole answer) nothing has reached the client, so the status is still ours.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use gateway_protocols::estimate;
+use gateway_protocols::openai::{AnswerFault, ChatAnswer, ChatStream, StreamFault, UpstreamErrorBody};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::time::Instant;
+
+use crate::charge::Charge;
+use crate::decode;
+use crate::echo;
+use crate::settings::{ProviderKind, ProviderSettings, Timeouts};
+use crate::upstream::{AnswerBody, UpstreamAnswer, UpstreamRequest, Upstreams, WireFault};
+
+/// The largest whole answer: four images in base64 at 6 MB each, and as much again.
+pub const ANSWER_MAX: usize = 64 << 20;
+
+/// The most that is read of an error's body; messages are cut shorter still.
+const ERROR_BODY_MAX: usize = 64 << 10;
+
+/// The most that is held before a stream's first content. Beyond it the preamble itself is content.
+const HELD_MAX: usize = 256 << 10;
+
+/// The clocks that run on a call, by their names in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Until a connection is made.
+    Connect,
+    /// Until the first content of a stream.
+    FirstToken,
+    /// Until the whole answer.
+    Answer,
+    /// Between two pieces of content.
+    Stall,
+    /// Between any two bytes.
+    Silence,
+    /// The whole request.
+    Total,
+}
+
+impl Clock {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::FirstToken => "first_token",
+            Self::Answer => "answer",
+            Self::Stall => "stall",
+            Self::Silence => "silence",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// How an upstream failed a call.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum UpstreamFault {
+    /// On the wire.
+    #[error("{0}")]
+    Wire(#[from] WireFault),
+    /// A clock ran out.
+    #[error("the {} clock ({}) ran out", .clock.as_str(), in_words(*.after))]
+    TimedOut {
+        /// Which.
+        clock: Clock,
+        /// What it was set to.
+        after: Duration,
+    },
+    /// It answered with a status that is no success.
+    #[error("it answered with status {status}")]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// What its body says.
+        body: Box<UpstreamErrorBody>,
+        /// Its `retry-after` headers.
+        retry: RetryHeaders,
+    },
+    /// A whole answer that cannot be used.
+    #[error("{0}")]
+    Answer(AnswerFault),
+    /// A stream that cannot be used, or does not end as it must.
+    #[error("{0}")]
+    Stream(StreamFault),
+    /// An answer above [`ANSWER_MAX`].
+    #[error("its answer is larger than {ANSWER_MAX} bytes")]
+    TooLarge,
+    /// A stream was asked for, and something else came.
+    #[error("it did not answer with an event stream")]
+    NoEventStream,
+    /// The answer is in an encoding that we do not know, or is damaged.
+    #[error("its answer cannot be decoded")]
+    Undecodable,
+}
+
+/// A duration in the largest unit that keeps it whole.
+fn in_words(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+/// The upstream's own word on when to come again; passed on with its error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryHeaders {
+    /// `retry-after`.
+    pub after: Option<HeaderValue>,
+    /// `retry-after-ms`.
+    pub after_ms: Option<HeaderValue>,
+}
+
+/// `retry-after-ms`, as OpenAI sends it.
+pub static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+impl UpstreamFault {
+    /// A fixed word for health statistics and logs: never the upstream's own text.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Wire(fault) => fault.as_str(),
+            Self::TimedOut { clock, .. } => clock.as_str(),
+            Self::Status { .. } => "status",
+            Self::Answer(_) => "unusable answer",
+            Self::Stream(_) => "broken stream",
+            Self::TooLarge => "answer too large",
+            Self::NoEventStream => "no event stream",
+            Self::Undecodable => "undecodable answer",
+        }
+    }
+
+    /// Whether the upstream found fault with the request and not with itself.
+    fn is_callers(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if passes(*status))
+    }
+}
+
+/// Statuses of an upstream that say something about the caller's request, and so reach the caller.
+pub fn passes(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 409 | 413 | 422 | 429)
+}
+
+/// All that a call needs besides its charge.
+#[derive(Debug)]
+pub struct Call {
+    /// The HTTP clients.
+    pub upstreams: Arc<Upstreams>,
+    /// The provider that the lease is for.
+    pub provider: Arc<ProviderSettings>,
+    /// Its clocks, with those of the model.
+    pub timeouts: Timeouts,
+    /// When the client's request arrived: the total clock runs from here.
+    pub arrived: Instant,
+    /// What to send.
+    pub request: UpstreamRequest,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its bytes, as they came.
+    pub bytes: Bytes,
+    /// Its content type.
+    pub content_type: Option<HeaderValue>,
+    /// `openai-processing-ms`, if it came.
+    pub processing_ms: Option<HeaderValue>,
+    /// What it says.
+    pub answer: ChatAnswer,
+    /// How long the upstream took.
+    pub upstream_time: Duration,
+}
+
+/// A stream whose first content, or end, has come.
+#[derive(Debug)]
+pub struct Opened {
+    /// What may go to the client at once.
+    pub held: VecDeque<Bytes>,
+    /// What the stream has said so far.
+    pub scan: ChatStream,
+    /// The rest.
+    pub body: AnswerBody,
+    /// The call's account.
+    pub charge: Charge,
+    /// `openai-processing-ms`, if it came.
+    pub processing_ms: Option<HeaderValue>,
+    /// How long the upstream took until here.
+    pub upstream_time: Duration,
+}
+
+impl Call {
+    /// Calls and takes the whole answer. The charge is settled before this returns.
+    ///
+    /// # Errors
+    /// Whatever kept a usable answer from coming.
+    pub async fn whole(self, mut charge: Charge) -> Result<Whole, UpstreamFault> {
+        let sent = Instant::now();
+        match self.take_whole(&mut charge, sent).await {
+            Ok(whole) => {
+                let reported = whole.answer.usage.as_ref().map(|usage| usage.total());
+                charge.complete(reported, || estimate::text_tokens(&whole.answer.text));
+                Ok(whole)
+            }
+            Err(fault) => Err(settle_failed(charge, fault)),
+        }
+    }
+
+    async fn take_whole(&self, charge: &mut Charge, sent: Instant) -> Result<Whole, UpstreamFault> {
+        let until = [(Clock::Answer, sent, Some(self.timeouts.answer)), self.total()];
+        let head = self.head(charge, sent, until, false).await?;
+        let (content_type, processing_ms) = passed(&head.headers);
+        let mut body = decode::decoded(head.body, head.headers.get(CONTENT_ENCODING))
+            .ok_or(UpstreamFault::Undecodable)?;
+        let bytes = self.collect(&mut body, ANSWER_MAX, until).await?;
+        let answer = ChatAnswer::read(&bytes).map_err(UpstreamFault::Answer)?;
+        Ok(Whole { bytes, content_type, processing_ms, answer, upstream_time: sent.elapsed() })
+    }
+
+    /// Calls and waits for a stream's first content, or its end.
+    ///
+    /// # Errors
+    /// Whatever kept content from coming; the charge is settled.
+    pub async fn open(self, mut charge: Charge, mut scan: ChatStream) -> Result<Opened, UpstreamFault> {
+        let sent = Instant::now();
+        let mut held = VecDeque::new();
+        match self.first_content(&mut charge, &mut scan, &mut held, sent).await {
+            Ok((body, processing_ms)) => {
+                let upstream_time = sent.elapsed();
+                Ok(Opened { held, scan, body, charge, processing_ms, upstream_time })
+            }
+            Err(fault) => Err(settle_failed(charge, fault)),
+        }
+    }
+
+    async fn first_content(
+        &self,
+        charge: &mut Charge,
+        scan: &mut ChatStream,
+        held: &mut VecDeque<Bytes>,
+        sent: Instant,
+    ) -> Result<(AnswerBody, Option<HeaderValue>), UpstreamFault> {
+        let until = [(Clock::FirstToken, sent, Some(self.timeouts.first_token)), self.total()];
+        let head = self.head(charge, sent, until, true).await?;
+        let (content_type, processing_ms) = passed(&head.headers);
+        let mut body = decode::decoded(head.body, head.headers.get(CONTENT_ENCODING))
+            .ok_or(UpstreamFault::Undecodable)?;
+        if !content_type.as_ref().is_some_and(is_event_stream) {
+            return Err(self.not_a_stream(&mut body, until).await);
+        }
+        let mut held_bytes = 0;
+        while let Some(chunk) = self.next(&mut body, until).await? {
+            held_bytes += chunk.len();
+            scan.push(chunk, held).map_err(UpstreamFault::Stream)?;
+            if scan.has_content() || scan.is_terminal() || held_bytes > HELD_MAX {
+                return Ok((body, processing_ms));
+            }
+        }
+        scan.finish(held).map_err(UpstreamFault::Stream)?;
+        Ok((body, processing_ms))
+    }
+
+    /// A success that is no event stream: an error object says more than its content type.
+    async fn not_a_stream(&self, body: &mut AnswerBody, until: [Limit; 2]) -> UpstreamFault {
+        match self.collect(body, ERROR_BODY_MAX, until).await.map(|bytes| ChatAnswer::read(&bytes)) {
+            Ok(Err(fault)) => UpstreamFault::Answer(fault),
+            Ok(Ok(_)) | Err(UpstreamFault::TooLarge) => UpstreamFault::NoEventStream,
+            Err(fault) => fault,
+        }
+    }
+
+    /// Sends, and judges the status.
+    async fn head(
+        &self,
+        charge: &mut Charge,
+        sent: Instant,
+        until: [Limit; 2],
+        streamed: bool,
+    ) -> Result<UpstreamAnswer, UpstreamFault> {
+        charge.sending();
+        let answer = if self.provider.kind == ProviderKind::Echo {
+            echo::answer(&self.request.body, streamed)
+        } else {
+            let connect = self.timeouts.connect;
+            let endpoint = Arc::clone(charge.lease().endpoint());
+            let sending = self.upstreams.send(connect, &endpoint, self.request.clone());
+            within(self.silence_from(sent), until, sending).await?.map_err(|fault| match fault {
+                WireFault::ConnectTimeout => {
+                    UpstreamFault::TimedOut { clock: Clock::Connect, after: connect }
+                }
+                fault => UpstreamFault::Wire(fault),
+            })?
+        };
+        if answer.status.is_success() {
+            charge.answered(sent.elapsed());
+            return Ok(answer);
+        }
+        Err(self.error_status(answer, until).await)
+    }
+
+    async fn error_status(&self, answer: UpstreamAnswer, until: [Limit; 2]) -> UpstreamFault {
+        let retry = RetryHeaders {
+            after: answer.headers.get(RETRY_AFTER).cloned(),
+            after_ms: answer.headers.get(&RETRY_AFTER_MS).cloned(),
+        };
+        let body = match decode::decoded(answer.body, answer.headers.get(CONTENT_ENCODING)) {
+            // An error whose body breaks off is still that error.
+            Some(mut body) => self.collect(&mut body, ERROR_BODY_MAX, until).await.ok(),
+            None => None,
+        };
+        let body = body.map(|body| UpstreamErrorBody::read(&body)).unwrap_or_default();
+        UpstreamFault::Status { status: answer.status, body: Box::new(body), retry }
+    }
+
+    /// A body as one piece; copied only when it came in several.
+    async fn collect(
+        &self,
+        body: &mut AnswerBody,
+        max: usize,
+        until: [Limit; 2],
+    ) -> Result<Bytes, UpstreamFault> {
+        let Some(first) = self.next(body, until).await? else { return Ok(Bytes::new()) };
+        if first.len() > max {
+            return Err(UpstreamFault::TooLarge);
+        }
+        let Some(second) = self.next(body, until).await? else { return Ok(first) };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(piece) = next {
+            if all.len() + piece.len() > max {
+                return Err(UpstreamFault::TooLarge);
+            }
+            all.extend_from_slice(&piece);
+            next = self.next(body, until).await?;
+        }
+        Ok(all.freeze())
+    }
+
+    async fn next(&self, body: &mut AnswerBody, until: [Limit; 2]) -> Result<Option<Bytes>, UpstreamFault> {
+        let chunk = within(self.silence_from(Instant::now()), until, body.next()).await?;
+        chunk.transpose().map_err(|fault| match fault {
+            WireFault::Undecodable => UpstreamFault::Undecodable,
+            fault => UpstreamFault::Wire(fault),
+        })
+    }
+
+    fn total(&self) -> Limit {
+        (Clock::Total, self.arrived, self.timeouts.total)
+    }
+
+    fn silence_from(&self, since: Instant) -> Limit {
+        (Clock::Silence, since, Some(self.timeouts.silence))
+    }
+}
+
+/// A clock, when it started and what it is set to; `None` is no such clock.
+type Limit = (Clock, Instant, Option<Duration>);
+
+/// Waits no longer than the clock that runs out first.
+async fn within<T>(
+    silence: Limit,
+    until: [Limit; 2],
+    future: impl Future<Output = T>,
+) -> Result<T, UpstreamFault> {
+    let [one, other] = until;
+    let ends = [silence, one, other]
+        .into_iter()
+        .filter_map(|(clock, since, after)| Some((since + after?, clock, after?)));
+    match ends.min_by_key(|(end, ..)| *end) {
+        None => Ok(future.await),
+        Some((end, clock, after)) => tokio::time::timeout_at(end, future)
+            .await
+            .map_err(|_| UpstreamFault::TimedOut { clock, after }),
+    }
+}
+
+fn settle_failed(charge: Charge, fault: UpstreamFault) -> UpstreamFault {
+    if fault.is_callers() {
+        charge.refused_upstream();
+    } else {
+        charge.failed(fault.as_str());
+    }
+    fault
+}
+
+fn passed(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>) {
+    (headers.get(CONTENT_TYPE).cloned(), headers.get("openai-processing-ms").cloned())
+}
+
+fn is_event_stream(content_type: &HeaderValue) -> bool {
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}

@@ -1,0 +1,196 @@
+//! What can be wrong with a configuration, in words: a variant per kind, with what a person needs to mend it.
+//!
+//! Owns     the messages. Each tells what was wrong and the cure; the place and the member stand before it.
+//! Called   by everything that reads configuration.
+//! Bounded  by the files that are read.
+//! Fails    never. No variant can hold a secret: where a value may be one, the variant does not take it.
+
+use std::io::ErrorKind;
+
+/// What a fault is about. The words tell the cure; none holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message is its documentation")]
+pub enum Problem {
+    #[error("no such file or folder")]
+    NotFound,
+    #[error("cannot be read: {kind}")]
+    Unreadable { kind: ErrorKind },
+    #[error("larger than {most} bytes; a configuration file must not be")]
+    FileTooLarge { most: u64 },
+    #[error("not UTF-8 text; save it in that encoding")]
+    NotUtf8,
+    #[error("not valid {format}: {message}")]
+    Syntax { format: &'static str, message: String },
+    #[error("nested more than {most} levels deep")]
+    TooDeep { most: usize },
+    #[error("written twice; keep one")]
+    Duplicate,
+    #[error("unknown key; {}", cure_of_unknown(nearest, known))]
+    UnknownKey { nearest: Option<&'static str>, known: Vec<&'static str> },
+    #[error("missing; write {expected}")]
+    Missing { expected: &'static str },
+    #[error("expected {expected}, found {found}")]
+    WrongType { expected: &'static str, found: &'static str },
+    #[error("must not be empty")]
+    Empty,
+    #[error("{written} is too small; use {least} or more")]
+    TooSmall { written: String, least: u64 },
+    #[error("{written} is too large; use {most} or less")]
+    TooLarge { written: String, most: u64 },
+    #[error("{written} is outside 0 to 1")]
+    NotAShare { written: String },
+    #[error(
+        "`{written}` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \
+         \"10m\" or \"1h\""
+    )]
+    NotADuration { written: String },
+    #[error("longer than 366 days")]
+    DurationTooLong,
+    #[error("must be longer than 0s")]
+    ZeroDuration,
+    #[error(
+        "`{written}` is not a size; write a number of bytes, or a whole number and a unit such as \
+         \"64KiB\", \"32MiB\" or \"1GiB\""
+    )]
+    NotASize { written: String },
+    #[error("`{written}` is not an address to listen on; write one such as 127.0.0.1:8000 or [::]:8000")]
+    NotAListenAddress { written: String },
+    #[error("`{written}` is not an address or network; write one such as 10.0.0.0/8, 192.0.2.7 or fd00::/8")]
+    NotANetwork { written: String },
+    #[error("`{written}` is not an origin; write one such as https://app.example.com, without a path")]
+    NotAnOrigin { written: String },
+    #[error(
+        "not an address of an API; write one such as https://api.example.com/v1, without user, password, \
+         `?` or `#`"
+    )]
+    NotABaseUrl,
+    #[error("unknown {what} `{written}`; use one of {}", allowed.join(", "))]
+    UnknownWord { what: &'static str, written: String, allowed: Vec<String> },
+    #[error("kind `{kind}` is not served by this version; use openai or echo")]
+    KindNotServed { kind: &'static str },
+    #[error("not used by a provider of kind `echo`; remove it")]
+    NotForEcho,
+    #[error("beside `api_key_env`; keep one of the two")]
+    TwoKeySources,
+    #[error("`{written}` is not a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -")]
+    NotAName { written: String },
+    #[error(
+        "not the name of an environment variable; a key itself belongs into that variable or into .env, \
+         never into this file"
+    )]
+    NotAVariableName,
+    #[error(
+        "`{written}` is not a model name; use 1 to 256 of the characters A-Z a-z 0-9 . _ : / @ + - without \
+         a `.` or `..` between slashes"
+    )]
+    NotAModelName { written: String },
+    #[error("`{written}` is not a pattern; use 1 to 256 of the characters of a model name and `*`")]
+    NotAPattern { written: String },
+    #[error("`{written}` is not a target; write provider/model")]
+    NotATarget { written: String },
+    #[error(
+        "{holder} holds what no key or token can be; it must be one line of visible ASCII characters \
+         without blanks"
+    )]
+    UnusableSecret { holder: String },
+    #[error("client_id is `{id}` but the file is named {file}; name it {id}.json")]
+    WrongFileName { id: String, file: String },
+    #[error("the name of the file is not UTF-8 text; name it after its client_id")]
+    FileNameNotUtf8,
+    #[error("not a hash; make one with `dsp-ai-gateway hash` and never write the secret itself")]
+    NotAHash,
+    #[error(
+        "an argon2id hash with costs beyond 1 GiB of memory, 100 passes or 64 lanes; make a cheaper one \
+         with `dsp-ai-gateway hash --argon2id`"
+    )]
+    CostlyHash,
+    #[error(
+        "an API key takes a SHA-256 hash, so that it can be found by it; make one with `dsp-ai-gateway hash`"
+    )]
+    ApiKeyNeedsSha256,
+    #[error("the same API key as client `{other}`; give each client its own")]
+    SharedApiKey { other: String },
+    #[error("`{written}` is not a time; write one such as 2026-11-30T12:00:00Z")]
+    NotATime { written: String },
+    #[error("provider `{provider}` is not configured; the providers are {}", known.join(", "))]
+    UnknownProvider { provider: String, known: Vec<String> },
+    #[error("a replacement without a date; add `retired`, such as retired = 2026-08-16")]
+    ReplacementOnly,
+    #[error("not after `not_before`, so that it is never valid")]
+    NeverValid,
+    #[error(
+        "`{written}` is not an amount of US dollars; write one such as \"5.00\", from \"0\" to \"18000000\" \
+         with at most 12 decimals"
+    )]
+    NotDollars { written: String },
+    #[error("not KEY=VALUE; write one variable per line, or start the line with # to make it a comment")]
+    NotAnAssignment,
+    #[error("a quotation mark is not closed on this line")]
+    OpenQuote,
+    #[error("text after the closing quotation mark; remove it, or start it with # to make it a comment")]
+    AfterQuote,
+}
+
+fn cure_of_unknown(nearest: &Option<&'static str>, known: &[&'static str]) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// What a warning is about. None holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message is its documentation")]
+pub enum Concern {
+    #[error("unknown member, ignored{}", guess(nearest))]
+    UnknownMember { nearest: Option<&'static str> },
+    #[error("no such file; the built-in configuration is used, with the providers openai, groq and echo")]
+    BuiltInConfiguration,
+    #[error("provider `{provider}` has no key; {cure}; until then its calls are answered 503")]
+    ProviderWithoutKey { provider: String, cure: String },
+    #[error("key `{key}` of provider `{provider}` is missing; {cure}; until then the other keys serve alone")]
+    KeyMissing { provider: String, key: String, cure: String },
+    #[error("{targets} targets; this version calls the first one only")]
+    FirstTargetOnly { targets: usize },
+    #[error("`{pattern}` stands under provider `{winner}` too, which gets these models")]
+    PatternTaken { pattern: String, winner: String },
+    #[error("smaller than max_body_bytes, so that the largest bodies are always refused")]
+    LargestBodyNeverFits,
+    #[error("model `{model}` is retired as of {since}{}", successor(replacement))]
+    RetiredModel { model: String, since: jiff::civil::Date, replacement: Option<String> },
+    #[error("provider `{provider}` is not configured")]
+    UnknownProvider { provider: String },
+    #[error("provider `{provider}` is not among allowed_providers")]
+    ProviderNotAllowed { provider: String },
+    #[error("unknown endpoint `{endpoint}`; the endpoints are {}", known.join(", "))]
+    UnknownEndpoint { endpoint: String, known: &'static [&'static str] },
+    #[error("empty or missing, so that the client may use no {what}")]
+    NothingAllowed { what: &'static str },
+    #[error("budget is not enforced by this version; limit tokens instead")]
+    BudgetNotEnforced,
+    #[error(
+        "no credential, so that the client cannot authenticate; make one with `dsp-ai-gateway client rotate \
+         {client}`"
+    )]
+    NoCredential { client: String },
+    #[error(
+        "the published secret of the examples; it is accepted from this machine only, so make your own with \
+         `dsp-ai-gateway client rotate {client}`"
+    )]
+    PublishedSecret { client: String },
+    #[error(
+        "a secret in plain text, ignored; put its hash, made with `dsp-ai-gateway hash`, into {instead} and \
+         remove it here"
+    )]
+    PlainSecret { instead: &'static str },
+    #[error("no client file in this folder; make one with `dsp-ai-gateway client new ID`")]
+    NoClients,
+}
+
+fn guess(nearest: &Option<&'static str>) -> String {
+    nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
+}
+
+fn successor(replacement: &Option<String>) -> String {
+    replacement.as_ref().map(|model| format!("; its replacement is `{model}`")).unwrap_or_default()
+}

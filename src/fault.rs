@@ -1,0 +1,149 @@
+//! Why a request gets no answer of its own: every case, with its data, in one enum.
+//!
+//! Made by whoever finds the fault, turned into a status, headers and a body by `respond.rs`. It does not log
+//! itself.
+
+use std::time::Duration;
+
+use gateway_actors::Refused;
+use gateway_protocols::generate::ValidationFault;
+use gateway_protocols::openai::RequestFault;
+
+use crate::body::BodyFault;
+use crate::call::UpstreamFault;
+use crate::credentials::AuthFault;
+use crate::reload::ReloadFault;
+
+/// Why a request is refused or has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No route has this path.
+    #[error("no such route: {method} {path}")]
+    NoRoute {
+        /// The method.
+        method: String,
+        /// The path, cut to a length that a person reads.
+        path: String,
+    },
+    /// The path exists, but not with this method.
+    #[error("{method} is not allowed here; use {allow}")]
+    MethodNotAllowed {
+        /// The method that was used.
+        method: String,
+        /// What the path takes.
+        allow: String,
+    },
+    /// The caller is not known, or not let in.
+    #[error(transparent)]
+    Auth(#[from] AuthFault),
+    /// The admin token is missing or wrong.
+    #[error("the admin token is missing or wrong; send it as `Authorization: Bearer TOKEN`")]
+    NotAdmin,
+    /// The client may not use this endpoint.
+    #[error("Client does not have permission to use endpoint: {endpoint}")]
+    EndpointNotAllowed {
+        /// The endpoint's name.
+        endpoint: &'static str,
+    },
+    /// The client may not use this provider.
+    #[error("Client does not have permission to use provider: {provider}")]
+    ProviderNotAllowed {
+        /// The provider's name.
+        provider: String,
+    },
+    /// The client may not use this model.
+    #[error("Client does not have permission to use model: {model}")]
+    ModelNotAllowed {
+        /// The model's name as the caller gave it.
+        model: String,
+    },
+    /// The body is not declared as JSON.
+    #[error("content type `{content_type}` is not supported; send application/json")]
+    NotJson {
+        /// What it is declared as.
+        content_type: String,
+    },
+    /// The body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyFault),
+    /// The body of an OpenAI request is not usable.
+    #[error(transparent)]
+    Request(#[from] RequestFault),
+    /// The body of a seed request is not usable; all that is wrong with it.
+    #[error("the request body is not valid")]
+    Validation(Vec<ValidationFault>),
+    /// The model's name is not one.
+    #[error(
+        "a model name is 1 to 256 of the characters A-Z a-z 0-9 . _ : / @ + - without `.` or `..` as a segment"
+    )]
+    BadModelName,
+    /// No model is named.
+    #[error("you must provide a `model`")]
+    NoModel,
+    /// No provider serves the model.
+    #[error("the model `{model}` does not exist or no provider serves it")]
+    UnknownModel {
+        /// The name.
+        model: String,
+    },
+    /// The caller's cap is above its client's.
+    #[error("Max tokens limit exceeded. Maximum allowed: {limit}")]
+    CapAboveLimit {
+        /// `max_tokens_limit`.
+        limit: u64,
+        /// The member that holds the cap.
+        param: &'static str,
+    },
+    /// The provider's key is missing.
+    #[error("provider `{provider}` has no API key: {cure}")]
+    NoKey {
+        /// The provider's name.
+        provider: String,
+        /// Which variable or file to set.
+        cure: String,
+    },
+    /// The tree refused the job.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The upstream failed.
+    #[error("provider `{provider}`: {fault}")]
+    Upstream {
+        /// The provider's name.
+        provider: String,
+        /// How.
+        fault: UpstreamFault,
+    },
+    /// Too many requests are in flight in the whole gateway.
+    #[error("too many requests are in flight ({max}); try again")]
+    TooManyInFlight {
+        /// `max_in_flight`.
+        max: usize,
+    },
+    /// The gateway stops.
+    #[error("the gateway is shutting down")]
+    Draining,
+    /// The configuration that was to be loaded cannot be used.
+    #[error(transparent)]
+    Reload(#[from] ReloadFault),
+    /// The admin page asked for something that does not exist.
+    #[error("no such {what}: {name}")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A fault of our own.
+    #[error("the gateway failed on this request; tell its operator the request id")]
+    Bug,
+}
+
+impl Fault {
+    /// How long the upstream was waited for, if the fault is a clock of ours.
+    pub fn timed_out(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream { fault: UpstreamFault::TimedOut { after, .. }, .. } => Some(*after),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The front door: one warp filter, from a request's head to its answer.
+//!
+//! Owns     what all requests share: the tree's handle, the settings in force, the authenticator, the bounds.
+//! Called   by `accept.rs` for every request, through [`filter`].
+//! Bounded  by `max_in_flight` requests of clients; bodies by the buffer budget.
+//! Fails    with a [`Fault`], turned into an answer here and nowhere else; a panic becomes a 500 in `accept.rs`.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use bytes::Buf;
+use futures_util::Stream;
+use gateway_actors::gate::{Gate, Pass};
+use gateway_actors::{Client, GatewayHandle};
+use gateway_protocols::error::Dialect;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use warp::Filter;
+use warp::reply::Response;
+
+use crate::accept::{Panicked, Peer};
+use crate::admin_token::AdminToken;
+use crate::body::{BodyLimits, BufferBudget, BufferedBody, read_body};
+use crate::cors;
+use crate::credentials::{Authenticator, Origin};
+use crate::fault::Fault;
+use crate::handlers;
+use crate::live::Live;
+use crate::model_list::ModelList;
+use crate::reload::Reloader;
+use crate::respond;
+use crate::routes::{self, Access, Matched, NoMatch, Route};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+static X_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+
+/// The longest request id of a caller's that is logged and sent back.
+const CLIENT_REQUEST_ID_MAX: usize = 128;
+
+/// The most of a path that an error repeats.
+const PATH_SHOWN_MAX: usize = 200;
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Front {
+    /// The supervision tree.
+    pub gateway: GatewayHandle,
+    /// The settings in force, and what is built from them; swapped whole at a reload.
+    pub live: ArcSwap<Live>,
+    /// Who is calling.
+    pub authenticator: Authenticator,
+    /// Bytes of request bodies in memory.
+    pub budget: Arc<BufferBudget>,
+    /// Requests of clients in flight.
+    pub in_flight: Arc<Gate>,
+    /// What the upstreams offer.
+    pub model_list: ModelList,
+    /// Reads the configuration again.
+    pub reloader: Reloader,
+    /// What opens the admin routes.
+    pub admin_token: AdminToken,
+    /// Set when the gateway takes no new work.
+    pub draining: AtomicBool,
+    /// Cancelled when running streams must end.
+    pub cut_off: CancellationToken,
+}
+
+/// One request, but for its body.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Our id for it.
+    pub id: String,
+    /// Its method.
+    pub method: Method,
+    /// Its path, as it came.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// In which form it is answered.
+    pub dialect: Dialect,
+    /// When its head was complete.
+    pub arrived: Instant,
+    /// The settings it is judged by, whatever a reload does meanwhile.
+    pub live: Arc<Live>,
+}
+
+/// The service's filter: every request, whatever it is.
+pub fn filter(
+    front: Arc<Front>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+    warp::any()
+        .map(move || Arc::clone(&front))
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<Peer>())
+        .and(warp::body::stream())
+        .then(async |front: Arc<Front>, method, path: warp::path::FullPath, headers, peer: Option<Peer>, body| {
+            // `accept.rs` names the peer of every connection; without one nobody is local or trusted.
+            let peer = peer.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
+            front.answer(method, path.as_str(), headers, peer, body).await
+        })
+        .recover(async |_| Ok::<_, Infallible>(respond::respond(Dialect::Seed, &Fault::Bug, "")))
+        .unify()
+}
+
+impl Front {
+    async fn answer<S, D>(
+        self: Arc<Self>,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        peer: SocketAddr,
+        body: S,
+    ) -> Response
+    where
+        S: Stream<Item = Result<D, warp::Error>> + Send,
+        D: Buf,
+    {
+        let live = self.live.load_full();
+        let exchange = Exchange {
+            id: format!("req_{:032x}", rand::random::<u128>()),
+            origin: Origin::of(peer, &headers, &live.settings.server.trusted_proxies),
+            dialect: Dialect::of_path(path),
+            arrived: Instant::now(),
+            path: path.to_owned(),
+            method,
+            headers,
+            live,
+        };
+        let mut response = match self.route(&exchange, body).await {
+            Ok(response) => response,
+            Err(fault) => respond::respond(exchange.dialect, &fault, &exchange.id),
+        };
+        exchange.sign(response.headers_mut());
+        cors::allow(&exchange, response.headers_mut());
+        tracing::info!(
+            request_id = exchange.id,
+            method = %exchange.method,
+            path = exchange.path_shown(),
+            status = response.status().as_u16(),
+            head_ms = exchange.arrived.elapsed().as_secs_f64() * 1e3,
+            "request"
+        );
+        response
+    }
+
+    async fn route<S, D>(self: &Arc<Self>, exchange: &Exchange, body: S) -> Result<Response, Fault>
+    where
+        S: Stream<Item = Result<D, warp::Error>> + Send,
+        D: Buf,
+    {
+        let matched = match routes::find(&exchange.method, &exchange.path) {
+            Ok(matched) => matched,
+            Err(NoMatch::Method(allow)) => {
+                if let Some(preflight) = cors::preflight(exchange, &allow) {
+                    return Ok(preflight);
+                }
+                return Err(Fault::MethodNotAllowed { method: exchange.method.to_string(), allow });
+            }
+            Err(NoMatch::Path) => {
+                let path = exchange.path_shown().to_owned();
+                return Err(Fault::NoRoute { method: exchange.method.to_string(), path });
+            }
+        };
+        match matched.line.access {
+            Access::Public => handlers::public(self, exchange, matched.line.route),
+            Access::Admin => {
+                if !self.admin_token.opens(&exchange.headers) {
+                    return Err(Fault::NotAdmin);
+                }
+                handlers::admin::answer(self, exchange, matched).await
+            }
+            Access::Client(endpoint) => self.for_client(exchange, matched, endpoint, body).await,
+        }
+    }
+
+    /// A client's request: who it is, whether it may, its body, its answer.
+    async fn for_client<S, D>(
+        self: &Arc<Self>,
+        exchange: &Exchange,
+        matched: Matched<'_>,
+        endpoint: &'static str,
+        body: S,
+    ) -> Result<Response, Fault>
+    where
+        S: Stream<Item = Result<D, warp::Error>> + Send,
+        D: Buf,
+    {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Fault::Draining);
+        }
+        let client = self.identify(exchange).await?;
+        if !client.may_use_endpoint(endpoint) {
+            return Err(Fault::EndpointNotAllowed { endpoint });
+        }
+        let max = self.in_flight.max();
+        let pass = self.in_flight.enter().ok_or(Fault::TooManyInFlight { max })?;
+        match matched.line.route {
+            Route::ChatCompletions => {
+                let body = self.read(exchange, body).await?;
+                handlers::openai::chat(self, exchange, &client, body, pass).await
+            }
+            Route::Generate => {
+                let body = self.read(exchange, body).await?;
+                handlers::generate::generate(self, exchange, &client, &body).await
+            }
+            Route::ClientsReload => handlers::generate::reload(self).await,
+            Route::Models => handlers::models::list(self, exchange, &client).await,
+            Route::Model => handlers::models::one(self, exchange, &client, matched.rest).await,
+            // No other line of the table is for clients.
+            _ => Err(Fault::Bug),
+        }
+    }
+
+    async fn identify(&self, exchange: &Exchange) -> Result<Arc<Client>, Fault> {
+        let table = self.gateway.shared().clients().clone();
+        let now = self.gateway.shared().clock().now();
+        let origin = exchange.origin;
+        Ok(self.authenticator.identify(&exchange.headers, origin, &table, now.unix_ms).await?)
+    }
+
+    async fn read<S, D>(&self, exchange: &Exchange, body: S) -> Result<BufferedBody, Fault>
+    where
+        S: Stream<Item = Result<D, warp::Error>> + Send,
+        D: Buf,
+    {
+        if let Some(content_type) = exchange.headers.get(CONTENT_TYPE).filter(|value| !is_json(value)) {
+            let content_type = String::from_utf8_lossy(content_type.as_bytes()).into_owned();
+            return Err(Fault::NotJson { content_type });
+        }
+        let server = &exchange.live.settings.server;
+        let limits = BodyLimits {
+            max_body_bytes: server.max_body_bytes,
+            max_buffered_bytes: server.max_buffered_bytes,
+            body_timeout: server.body_timeout,
+        };
+        let length = exchange.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        Ok(read_body(body, length, &limits, &self.budget).await?)
+    }
+}
+
+impl Exchange {
+    /// The ids by which this answer is found again.
+    fn sign(&self, headers: &mut HeaderMap) {
+        let Ok(id) = HeaderValue::try_from(&self.id) else { return };
+        if self.dialect == Dialect::Anthropic {
+            headers.insert(&REQUEST_ID, id.clone());
+        }
+        headers.insert(&X_REQUEST_ID, id);
+        let theirs = self.headers.get(&X_REQUEST_ID).filter(|value| {
+            let length = 1..=CLIENT_REQUEST_ID_MAX;
+            length.contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        });
+        if let Some(theirs) = theirs {
+            headers.insert(&X_CLIENT_REQUEST_ID, theirs.clone());
+        }
+    }
+
+    /// The path, cut to what a person reads.
+    fn path_shown(&self) -> &str {
+        let end = self.path.floor_char_boundary(PATH_SHOWN_MAX);
+        &self.path[..end]
+    }
+}
+
+/// `application/json`, any `+json`, with any parameters.
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"application/json" || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
+}
+
+/// The answer to a request whose handler panicked.
+pub fn panicked(panicked: &Panicked<'_>) -> Response {
+    let id = format!("req_{:032x}", rand::random::<u128>());
+    tracing::error!(request_id = id, panic = panicked.message, "a request handler panicked");
+    let mut response = respond::respond(Dialect::of_path(panicked.uri.path()), &Fault::Bug, &id);
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(&X_REQUEST_ID, id);
+    }
+    response
+}
+
+/// Held by an answer as long as it is in flight.
+#[derive(Debug)]
+pub struct InFlight(#[expect(dead_code, reason = "held for its drop")] Pass);
+
+impl From<Pass> for InFlight {
+    fn from(pass: Pass) -> Self {
+        Self(pass)
+    }
+}
+
+/// The methods of a path, as `Allow` has them.
+pub fn allow_header(allow: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((ALLOW, HeaderValue::try_from(allow).ok()?))
+}

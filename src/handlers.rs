@@ -1,0 +1,136 @@
+//! One file per surface: a request in, the tree asked, an answer out.
+
+pub mod admin;
+pub mod docs;
+pub mod generate;
+pub mod models;
+pub mod openai;
+mod probes;
+
+use std::time::Duration;
+
+use gateway_actors::{Client, Refusal, View};
+use gateway_limits::Ask;
+use http::{HeaderName, HeaderValue};
+use warp::reply::Response;
+
+use crate::charge::Charge;
+use crate::fault::Fault;
+use crate::front::{Exchange, Front};
+use crate::limit_headers;
+use crate::resolve::Resolved;
+use crate::respond;
+use crate::routes::Route;
+
+/// The largest output of a model that the table does not know.
+const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
+
+/// How long a request waits for its dispatch, a pool's queue not counted: actors answer in microseconds, or
+/// are being restarted.
+const ADMISSION_WAIT: Duration = Duration::from_secs(10);
+
+static X_GATEWAY_PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
+static X_GATEWAY_MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
+static X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
+static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Routes for everybody.
+pub fn public(front: &Front, exchange: &Exchange, route: Route) -> Result<Response, Fault> {
+    match route {
+        Route::Docs | Route::Redoc | Route::OpenApi => Ok(docs::answer(exchange, route)),
+        _ => probes::answer(front, route),
+    }
+}
+
+/// The output caps of a request: what goes upstream, and what is reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cap {
+    /// `None` leaves the request without one, as it came.
+    sent: Option<u64>,
+    reserved: u64,
+}
+
+/// Which cap holds: the caller's, within its client's limit; else, for a client whose output is limited in any
+/// way, the smaller of its limit and the model's largest output.
+fn cap(client: &Client, asked: Option<u64>, max_output: Option<u64>, param: &'static str) -> Result<Cap, Fault> {
+    let largest = max_output.unwrap_or(UNKNOWN_MAX_OUTPUT);
+    let limit = client.max_tokens_limit;
+    let clamps = client.max_tokens_policy == gateway_actors::client::MaxTokensPolicy::Clamp;
+    match (asked, limit) {
+        (Some(asked), Some(limit)) if asked > limit && clamps => Ok(Cap { sent: Some(limit), reserved: limit }),
+        (Some(asked), Some(limit)) if asked > limit => Err(Fault::CapAboveLimit { limit, param }),
+        (Some(asked), _) => Ok(Cap { sent: None, reserved: asked }),
+        (None, limit) => {
+            let is_limited = limit.is_some()
+                || client.limits.tokens_per_minute.is_some()
+                || client.limits.tokens_per_day.is_some()
+                || client.budget.per_day.is_some()
+                || client.budget.per_month.is_some();
+            let smaller = limit.map_or(largest, |limit| limit.min(largest));
+            Ok(Cap { sent: is_limited.then_some(smaller), reserved: smaller })
+        }
+    }
+}
+
+/// A request that was admitted and has a key to call with.
+struct Dispatched {
+    charge: Charge,
+    shown: Shown,
+}
+
+/// What the answer's head says of the dispatch.
+#[derive(Debug, Clone)]
+struct Shown {
+    provider: String,
+    model: String,
+    limits: Option<View>,
+}
+
+/// Asks the tree.
+async fn dispatch(
+    front: &Front,
+    client: &Client,
+    resolved: &Resolved,
+    prompt_tokens: u64,
+    output_tokens: u64,
+) -> Result<Dispatched, Fault> {
+    let ask = Ask { tokens: prompt_tokens.saturating_add(output_tokens) };
+    let admission = front.gateway.admit(client.id.clone(), ask, resolved.target.clone());
+    let wait = ADMISSION_WAIT + resolved.provider.queue.wait;
+    let dispatch = match tokio::time::timeout(wait, admission).await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(Fault::Refused(Refusal::Overloaded { actor: "the gateway" }.into())),
+    };
+    let shown = Shown {
+        provider: resolved.target.provider.to_string(),
+        model: resolved.target.model.to_string(),
+        limits: dispatch.limits,
+    };
+    Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
+}
+
+impl Shown {
+    /// Puts it into an answer, success or not.
+    fn sign(&self, exchange: &Exchange, mut response: Response, upstream_time: Option<Duration>) -> Response {
+        let headers = response.headers_mut();
+        limit_headers::insert(headers, self.limits.as_ref(), None);
+        let named = [(&X_GATEWAY_PROVIDER, &self.provider), (&X_GATEWAY_MODEL, &self.model)];
+        for (name, value) in named {
+            headers.extend(HeaderValue::try_from(value).map(|value| (name.clone(), value)));
+        }
+        headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from(1));
+        let whole = exchange.arrived.elapsed();
+        let upstream = upstream_time.unwrap_or(whole).min(whole);
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let timing = format!("gateway;dur={:.2}, upstream;dur={:.1}", ms(whole - upstream), ms(upstream));
+        headers.extend(HeaderValue::try_from(timing).map(|value| (SERVER_TIMING.clone(), value)));
+        response
+    }
+
+    /// The answer to a request whose upstream failed.
+    fn failed(&self, exchange: &Exchange, fault: crate::call::UpstreamFault) -> Response {
+        tracing::warn!(request_id = exchange.id, provider = self.provider, fault = fault.as_str(), "upstream failed");
+        let fault = Fault::Upstream { provider: self.provider.clone(), fault };
+        self.sign(exchange, respond::respond(exchange.dialect, &fault, &exchange.id), None)
+    }
+}

@@ -1,0 +1,144 @@
+//! The operators' routes below `/admin`: JSON, behind the admin token.
+
+use std::sync::Arc;
+
+use gateway_actors::provider::KeyView;
+use gateway_actors::tree::NodeView;
+use gateway_actors::{Client, ClientId};
+use gateway_limits::Meter;
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use crate::fault::Fault;
+use crate::front::{Exchange, Front};
+use crate::respond;
+use crate::routes::{Matched, Route};
+use crate::settings::ProviderKind;
+
+/// Answers one request of an operator.
+pub async fn answer(front: &Arc<Front>, exchange: &Exchange, matched: Matched<'_>) -> Result<Response, Fault> {
+    let body = match matched.line.route {
+        Route::AdminTree => tree(front),
+        Route::AdminReload => reload(front).await?,
+        Route::AdminClients => clients(front).await?,
+        Route::AdminClient => {
+            let not_found = || Fault::NotFound { what: "client", name: matched.rest.to_owned() };
+            let client = front.gateway.shared().clients().get(matched.rest).cloned();
+            let client = client.ok_or_else(not_found)?;
+            self::client(front, &client).await?
+        }
+        Route::AdminProviders => providers(front, exchange).await?,
+        _ => return Err(Fault::Bug),
+    };
+    let mut response = respond::json(body.to_string());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn tree(front: &Front) -> Value {
+    let shared = front.gateway.shared();
+    let nodes: Vec<Value> = shared.tree().view().iter().map(node).collect();
+    json!({
+        "tree": nodes,
+        "open_admissions": shared.open_admissions().len(),
+        "calls_in_flight": shared.calls_in_flight(),
+        "ledger_behind": shared.ledger_behind(),
+    })
+}
+
+fn node(view: &NodeView) -> Value {
+    json!({
+        "name": view.name,
+        "kind": view.kind,
+        "state": view.state.as_str(),
+        "restarts": view.restarts,
+        "mailbox": {"depth": view.mailbox_depth, "max": view.mailbox_max},
+        "age_ms": u64::try_from(view.age.as_millis()).unwrap_or(u64::MAX),
+        "reason": view.reason,
+        "children": view.children.iter().map(node).collect::<Vec<_>>(),
+    })
+}
+
+async fn reload(front: &Arc<Front>) -> Result<Value, Fault> {
+    let report = front.reloader.reload(front).await?;
+    let ids = |ids: &[ClientId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+    Ok(json!({
+        "generation": report.clients.generation,
+        "count": report.count,
+        "added": ids(&report.clients.added),
+        "changed": ids(&report.clients.changed),
+        "removed": ids(&report.clients.removed),
+        "unchanged": report.clients.unchanged,
+        "needs_restart": report.needs_restart,
+        "warnings": report.warnings,
+    }))
+}
+
+async fn clients(front: &Front) -> Result<Value, Fault> {
+    let table = front.gateway.shared().clients().clone();
+    let mut all: Vec<&Arc<Client>> = table.clients().collect();
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut shown = Vec::with_capacity(all.len());
+    for known in all {
+        shown.push(client(front, known).await?);
+    }
+    Ok(json!({ "clients": shown }))
+}
+
+async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
+    let view = front.gateway.inspect(client.id.clone()).await;
+    let view = view.map_err(|refusal| Fault::Refused(refusal.into()))?;
+    let amounts = |amount: fn(&Meter) -> u64| {
+        let named = view.meters().map(|meter| (meter.name.as_str().to_owned(), Value::from(amount(&meter))));
+        Value::Object(named.collect())
+    };
+    Ok(json!({
+        "id": client.id.as_str(),
+        "name": client.name,
+        "disabled": client.disabled,
+        "credentials": client.credentials.len(),
+        "limits": amounts(|meter| meter.max),
+        "used": amounts(|meter| meter.used),
+        "reserved": amounts(|meter| meter.reserved),
+        "remaining": amounts(|meter| meter.remaining),
+        "in_flight": view.in_flight,
+        "debt": view.debt,
+    }))
+}
+
+async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {
+    let keys = front.gateway.keys().await.map_err(|refusal| Fault::Refused(refusal.into()))?;
+    let providers = exchange.live.settings.providers.values().map(|provider| {
+        let own = keys.iter().filter(|key| key.provider == provider.name);
+        json!({
+            "name": &*provider.name,
+            "kind": match provider.kind {
+                ProviderKind::OpenAi => "openai",
+                ProviderKind::Echo => "echo",
+            },
+            "can_be_called": provider.can_be_called(),
+            "max_concurrency": provider.max_concurrency,
+            "keys": own.map(key).collect::<Vec<_>>(),
+        })
+    });
+    Ok(json!({ "providers": providers.collect::<Vec<_>>() }))
+}
+
+fn key(view: &KeyView) -> Value {
+    let health = &view.health;
+    json!({
+        "name": &*view.key_name,
+        "in_flight": view.in_flight,
+        "answered": health.answered,
+        "failed": health.failed,
+        "abandoned": health.abandoned,
+        "consecutive_failures": health.consecutive_failures,
+        "first_byte_ms": health.first_byte.map(|time| time.as_secs_f64() * 1e3),
+        "last_failure": health.last_failure.map(|(what, at)| json!({
+            "what": what,
+            "seconds_ago": at.elapsed().as_secs_f64(),
+        })),
+    })
+}

@@ -1,0 +1,73 @@
+//! `GET /v1/models` and one of them: what the client may use, in OpenAI's form.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use gateway_actors::glob::is_model_name;
+use gateway_actors::{Client, Target};
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use crate::fault::Fault;
+use crate::front::{Exchange, Front};
+use crate::resolve::{self, Asker, GROQ};
+use crate::respond;
+
+/// Lists every model that the client may use: aliases, default models, and what the upstreams offer.
+pub async fn list(front: &Front, exchange: &Exchange, client: &Client) -> Result<Response, Fault> {
+    let models = usable(front, exchange, client).await;
+    let data: Vec<Value> = models.iter().map(|(id, owner)| shown(id, owner)).collect();
+    Ok(respond::json(json!({"object": "list", "data": data}).to_string()))
+}
+
+/// One model, if the client may use it. The id may hold `/`, written as it is or as `%2F`.
+pub async fn one(front: &Front, exchange: &Exchange, client: &Client, id: &str) -> Result<Response, Fault> {
+    let id = percent_encoding::percent_decode_str(id).decode_utf8().map_err(|_| Fault::BadModelName)?;
+    if !is_model_name(&id) {
+        return Err(Fault::BadModelName);
+    }
+    match usable(front, exchange, client).await.get(&*id) {
+        Some(owner) => Ok(respond::json(shown(&id, owner).to_string())),
+        None => Err(Fault::UnknownModel { model: id.into_owned() }),
+    }
+}
+
+fn shown(id: &str, owner: &str) -> Value {
+    // Upstreams' dates say when they made the model; for a list over many of them none is true.
+    json!({"id": id, "object": "model", "created": 0, "owned_by": owner})
+}
+
+/// Names that the client may send as `model`, with the provider that each leads to.
+async fn usable(front: &Front, exchange: &Exchange, client: &Client) -> BTreeMap<String, String> {
+    let live = &exchange.live;
+    let settings = &live.settings;
+    let mine = || {
+        let all = settings.providers.values();
+        all.filter(|provider| client.may_use_provider(&provider.name) && provider.can_be_called())
+    };
+    let asked = join_all(mine().map(|provider| front.model_list.of(live, provider))).await;
+    let home = exchange.path.starts_with("/openai/").then_some(GROQ);
+    let mut usable = BTreeMap::new();
+    for (name, entry) in settings.models.iter().filter(|(_, entry)| !entry.targets.is_empty()) {
+        if resolve::model(settings, Asker { client, home }, name).is_ok()
+            && let Some(target) = entry.targets.first()
+        {
+            usable.insert(name.to_string(), target.provider.to_string());
+        }
+    }
+    for (provider, offered) in mine().zip(&asked) {
+        let defaults = provider.default_model.as_deref();
+        for model in offered.iter().map(String::as_str).chain(defaults) {
+            let target = Target { provider: provider.name.clone(), model: model.into() };
+            if !is_model_name(model) || !resolve::may_use_model(client, &target) {
+                continue;
+            }
+            // The bare name where it leads here, else with the provider before it.
+            let is_bare = resolve::model(settings, Asker { client, home }, model)
+                .is_ok_and(|resolved| resolved.target == target);
+            let name = if is_bare { model.to_owned() } else { format!("{}/{model}", provider.name) };
+            usable.entry(name).or_insert_with(|| provider.name.to_string());
+        }
+    }
+    usable
+}

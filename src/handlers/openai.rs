@@ -1,0 +1,140 @@
+//! OpenAI's chat completions, for every provider of kind `openai` and for `echo`: bytes pass.
+//!
+//! Called   by the front door with the body read. One scan finds the members that matter; the request goes on
+//!          as it came, but for the model's name, the output cap and `stream_options.include_usage`.
+
+use gateway_actors::Client;
+use gateway_protocols::estimate;
+use gateway_protocols::openai::{CapMember, ChatRequest, ChatStream, Rewrite, StreamOptions};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use warp::reply::{Reply, Response};
+
+use crate::body::BufferedBody;
+use crate::call::Call;
+use crate::charge::Charge;
+use crate::fault::Fault;
+use crate::front::{Exchange, Front, InFlight};
+use crate::relay::{Relay, RelayContext};
+use crate::resolve::{self, Asker, GROQ, Resolved};
+use crate::settings;
+use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest};
+
+use super::{Dispatched, Shown, cap, dispatch};
+
+static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+
+/// The largest event of a stream that is passed on: an image of 8 MB in base64, and some more.
+const EVENT_MAX: usize = 16 << 20;
+
+/// Answers one chat request.
+pub async fn chat(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    body: BufferedBody,
+    in_flight: impl Into<InFlight>,
+) -> Result<Response, Fault> {
+    let request = ChatRequest::read(body.bytes())?;
+    let name = request.model().ok_or(Fault::NoModel)?;
+    let settings = &exchange.live.settings;
+    let home = exchange.path.starts_with("/openai/").then_some(GROQ);
+    let resolved = resolve::model(settings, Asker { client, home }, name)?;
+    let capability = settings.capabilities.of(&resolved.target.provider, &resolved.target.model);
+    let (asked, param) = asked_cap(&request);
+    let cap = cap(client, asked, capability.max_output, param)?;
+    let member = match capability.cap_member {
+        settings::CapMember::MaxTokens => CapMember::MaxTokens,
+        settings::CapMember::MaxCompletionTokens => CapMember::MaxCompletionTokens,
+    };
+    let prompt_tokens = request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add);
+    let output_tokens = cap.reserved.saturating_mul(request.n());
+
+    let Dispatched { charge, shown } = dispatch(front, client, &resolved, prompt_tokens, output_tokens).await?;
+    let rewrite = Rewrite {
+        model: (*name != *resolved.target.model).then_some(&resolved.target.model),
+        cap: cap.sent.map(|cap| (member, cap)),
+        include_usage: request.stream(),
+    };
+    let call = Call {
+        upstreams: exchange.live.upstreams.clone(),
+        provider: resolved.provider.clone(),
+        timeouts: resolved.timeouts,
+        arrived: exchange.arrived,
+        request: upstream_request(exchange, request.rewrite(&rewrite)),
+    };
+    if request.stream() {
+        let scan = ChatStream::new(StreamOptions { show_usage: request.include_usage(), max_frame_bytes: EVENT_MAX });
+        drop(body);
+        return Ok(stream(front, exchange, &resolved, call, charge, scan, shown, in_flight.into()).await);
+    }
+    Ok(match call.whole(charge).await {
+        Ok(whole) => {
+            let mut response = Response::new(whole.bytes.into());
+            let headers = response.headers_mut();
+            let content_type = whole.content_type.unwrap_or(HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_TYPE, content_type);
+            headers.extend(whole.processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
+            shown.sign(exchange, response, Some(whole.upstream_time))
+        }
+        Err(fault) => shown.failed(exchange, fault),
+    })
+}
+
+/// The caller's cap, and the member that holds it.
+fn asked_cap(request: &ChatRequest) -> (Option<u64>, &'static str) {
+    let param = if request.max_completion_tokens().is_some() { "max_completion_tokens" } else { "max_tokens" };
+    (request.output_cap(), param)
+}
+
+/// Of the caller's headers only the listed ones go upstream.
+pub(super) fn upstream_request(exchange: &Exchange, body: bytes::Bytes) -> UpstreamRequest {
+    let mut headers = HeaderMap::with_capacity(PASSED_UPSTREAM.len() + 2);
+    for name in &PASSED_UPSTREAM {
+        headers.extend(exchange.headers.get(name).map(|value| (name.clone(), value.clone())));
+    }
+    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    UpstreamRequest { method: Method::POST, path: "/chat/completions", headers, body }
+}
+
+/// Waits for the first content, or no longer than `hold_back`, and relays.
+#[expect(clippy::too_many_arguments, reason = "each is used once, and a struct for them would live for one call")]
+async fn stream(
+    front: &Front,
+    exchange: &Exchange,
+    resolved: &Resolved,
+    call: Call,
+    charge: Charge,
+    scan: ChatStream,
+    shown: Shown,
+    in_flight: InFlight,
+) -> Response {
+    let context = RelayContext {
+        dialect: exchange.dialect,
+        request_id: exchange.id.clone(),
+        provider: shown.provider.clone(),
+        timeouts: resolved.timeouts,
+        arrived: exchange.arrived,
+        _in_flight: in_flight,
+    };
+    let cut_off = front.cut_off.clone().cancelled_owned();
+    let mut opening = Box::pin(call.open(charge, scan));
+    let hold_back = resolved.timeouts.hold_back;
+    let (relay, processing_ms, upstream_time) = match tokio::time::timeout(hold_back, &mut opening).await {
+        Ok(Ok(mut opened)) => {
+            let (processing_ms, time) = (opened.processing_ms.take(), opened.upstream_time);
+            (Relay::flowing(context, opened, cut_off), processing_ms, Some(time))
+        }
+        Ok(Err(fault)) => return shown.failed(exchange, fault),
+        Err(_) => (Relay::opening(context, opening, cut_off), None, None),
+    };
+    let mut response = warp::reply::stream(relay).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    headers.extend(processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
+    shown.sign(exchange, response, upstream_time)
+}

@@ -1,0 +1,36 @@
+//! The gateway as a library: [`Gateway::start`] is the one door for the program, the tests and the examples.
+//!
+//! What it is made of, from the socket inwards: [`accept`] (connections), [`front`] (one filter, from head to
+//! answer), [`credentials`] (who), [`resolve`] (what), `gateway_actors` (may it, and where), [`call`] and
+//! [`upstream`] (the call), [`relay`] (the stream), [`respond`] (every error).
+
+pub mod accept;
+pub mod admin_token;
+pub mod body;
+pub mod call;
+pub mod charge;
+pub mod cli;
+pub mod clients_dir;
+pub mod config;
+pub mod cors;
+pub mod credentials;
+pub mod decode;
+pub mod echo;
+pub mod env_file;
+pub mod fault;
+pub mod front;
+pub mod handlers;
+pub mod limit_headers;
+pub mod live;
+pub mod model_list;
+pub mod openapi;
+pub mod relay;
+pub mod reload;
+pub mod resolve;
+pub mod respond;
+pub mod routes;
+pub mod running;
+pub mod settings;
+pub mod upstream;
+
+pub use running::{Gateway, Running, StartFault};

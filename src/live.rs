@@ -1,0 +1,59 @@
+//! The settings in force, and what is built from them; swapped whole at a reload.
+//!
+//! A request takes one `Arc` of it at its start and is judged by that to its end.
+
+use std::sync::Arc;
+
+use gateway_actors::provider_pool::KeySettings;
+use gateway_actors::{Endpoint, PoolSettings};
+
+use crate::resolve;
+use crate::settings::{ProviderSettings, Settings};
+use crate::upstream::Upstreams;
+
+/// One generation of settings.
+#[derive(Debug)]
+pub struct Live {
+    /// The settings.
+    pub settings: Settings,
+    /// HTTP clients with their connect timeouts.
+    pub upstreams: Arc<Upstreams>,
+}
+
+impl Live {
+    /// Builds what the settings need. HTTP clients that `before` has are kept, with their connections.
+    ///
+    /// # Errors
+    /// When the platform's TLS set-up cannot be used.
+    pub fn new(settings: Settings, before: Option<&Self>) -> Result<Self, reqwest::Error> {
+        let before = before.map(|before| &*before.upstreams);
+        let upstreams = Arc::new(Upstreams::new(resolve::connect_timeouts(&settings), before)?);
+        Ok(Self { settings, upstreams })
+    }
+
+    /// What the pools are to be.
+    pub fn pools(&self) -> Vec<PoolSettings> {
+        self.settings.providers.values().map(|provider| pool(provider)).collect()
+    }
+}
+
+/// A provider's pool; keys that are missing take no part, unless all are.
+fn pool(provider: &ProviderSettings) -> PoolSettings {
+    let keys = provider.keys.iter().filter(|key| key.can_be_used() || !provider.can_be_called());
+    let key = |key: &crate::settings::KeySettings| KeySettings {
+        endpoint: Arc::new(Endpoint {
+            provider: Arc::clone(&provider.name),
+            key_name: Arc::clone(&key.name),
+            base_url: Arc::clone(&key.base_url),
+            api_key: key.api_key.clone(),
+        }),
+        weight: key.weight,
+    };
+    PoolSettings {
+        name: Arc::clone(&provider.name),
+        keys: keys.map(key).collect(),
+        max_concurrency: provider.max_concurrency.and_then(|max| usize::try_from(max).ok()),
+        queue_max: usize::try_from(provider.queue.max).unwrap_or(usize::MAX),
+        queue_wait: provider.queue.wait,
+    }
+}

@@ -1,0 +1,169 @@
+//! The program: flags, logs, runtime, exit code.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use dsp_ai_gateway::cli::{Cli, Command, LogFormat, ServeFlags};
+use dsp_ai_gateway::config::Faults;
+use dsp_ai_gateway::env_file::{DEFAULT_ENV_FILE, EnvFile};
+use dsp_ai_gateway::front::Front;
+use dsp_ai_gateway::reload::Origins;
+use dsp_ai_gateway::{Gateway, openapi};
+use gateway_actors::Ended;
+use tracing_subscriber::EnvFilter;
+
+/// The configuration cannot be used.
+const UNUSABLE: u8 = 2;
+/// Something failed at run time.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        None | Some(Command::Serve) => serve(&cli),
+        Some(Command::Check) => check(&cli.origins()),
+        Some(Command::Openapi) => say(openapi::document()),
+    }
+}
+
+/// To standard output. A reader that has gone away (`| head`) is no failure.
+fn say(text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+/// To standard error, where people and logs are.
+fn tell(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn unusable(faults: &Faults) -> ExitCode {
+    tell(faults);
+    ExitCode::from(UNUSABLE)
+}
+
+fn check(origins: &Origins) -> ExitCode {
+    match origins.load() {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tell(format_args!("warning: {warning}"));
+            }
+            let (clients, providers) = (loaded.clients.len(), loaded.settings.providers.len());
+            say(&format!("the configuration can be used: {clients} clients, {providers} providers"))
+        }
+        Err(faults) => unusable(&faults),
+    }
+}
+
+fn serve(cli: &Cli) -> ExitCode {
+    let origins = cli.origins();
+    if let Err(error) = start_logging(&cli.serve) {
+        tell(error);
+        return ExitCode::from(UNUSABLE);
+    }
+    let loaded = match origins.load() {
+        Ok(loaded) => loaded,
+        Err(faults) => return unusable(&faults),
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let served = match runtime {
+        Ok(runtime) => runtime.block_on(run(loaded, origins)),
+        Err(error) => {
+            tell(format_args!("the runtime did not start: {error}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    match served {
+        Ok(Ended::Stopped) => ExitCode::SUCCESS,
+        Ok(Ended::Escalated) => {
+            tell("the supervision tree gave up; see the log");
+            ExitCode::from(FAILED)
+        }
+        Err(error) => {
+            tell(error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn run(
+    loaded: dsp_ai_gateway::settings::Loaded,
+    origins: Origins,
+) -> Result<Ended, dsp_ai_gateway::StartFault> {
+    let running = Gateway::start(loaded, origins).await?;
+    say(&format!("listening on http://{}", running.address()));
+    let front = Arc::clone(running.front());
+    Ok(running.serve_until(stop_signal(front)).await)
+}
+
+/// Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. SIGHUP reloads meanwhile.
+#[cfg(unix)]
+async fn stop_signal(front: Arc<Front>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals =
+        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
+        tracing::error!("signals cannot be handled; stop the process by a kill");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                let front = Arc::clone(&front);
+                // What a reload says is in the log.
+                tokio::spawn(async move { front.reloader.reload(&front).await });
+            }
+        }
+    }
+    tracing::info!("stopping; a second signal ends at once");
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(i32::from(FAILED));
+    });
+}
+
+/// Resolves at the first Ctrl+C; a second one ends the process at once.
+#[cfg(not(unix))]
+async fn stop_signal(_front: Arc<Front>) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    tracing::info!("stopping; a second Ctrl+C ends at once");
+    tokio::spawn(async {
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(i32::from(FAILED));
+    });
+}
+
+/// Logs go to standard error; colours only on a terminal.
+fn start_logging(flags: &ServeFlags) -> Result<(), String> {
+    let env_file = EnvFile::read(DEFAULT_ENV_FILE.as_ref()).ok();
+    let env = |name: &str| {
+        let own = std::env::var(name).ok().filter(|value| !value.is_empty());
+        own.or_else(|| env_file.as_ref().and_then(|file| file.lookup(name)))
+    };
+    let level = flags.log.clone().or_else(|| env("LOG_LEVEL")).or_else(|| env("RUST_LOG"));
+    let level = level.unwrap_or_else(|| "info".to_owned());
+    // ractor opens a span at every start of an actor, which says nothing to an operator.
+    let filter = EnvFilter::try_new(format!("ractor=warn,{level}"))
+        .map_err(|error| format!("--log `{level}` is no log level or filter: {error}"))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match flags.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

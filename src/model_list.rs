@@ -1,0 +1,101 @@
+//! What the upstreams say they offer: asked for `GET /v1/models`, and kept for a while.
+//!
+//! Owns     the last list of each provider.
+//! Called   by the models handler.
+//! Bounded  by `KEPT_FOR`, `WAIT` and `LIST_MAX`; one question at a time per provider.
+//! Fails    with the last list, or none: a provider that does not answer never keeps the others' models from
+//!          being listed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use futures_util::StreamExt;
+use gateway_actors::Endpoint;
+use http::{HeaderMap, Method, StatusCode};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::live::Live;
+use crate::settings::{ProviderKind, ProviderSettings};
+use crate::upstream::UpstreamRequest;
+
+/// How long a list is good.
+const KEPT_FOR: Duration = Duration::from_secs(300);
+
+/// How long a caller waits for an upstream's list.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// The largest list that is read: OpenRouter's, with some 500 models, has 0.6 MB.
+const LIST_MAX: usize = 8 << 20;
+
+/// Names of models.
+type Names = Arc<BTreeSet<String>>;
+
+/// The lists, by provider.
+#[derive(Debug, Default)]
+pub struct ModelList {
+    providers: DashMap<Arc<str>, Arc<Mutex<Option<(Instant, Names)>>>>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    data: Vec<ListedModel>,
+}
+
+#[derive(Deserialize)]
+struct ListedModel {
+    id: String,
+}
+
+impl ModelList {
+    /// The models that a provider says it has; asks it when the last list is too old.
+    pub async fn of(&self, live: &Live, provider: &ProviderSettings) -> Names {
+        if provider.kind == ProviderKind::Echo {
+            return Names::default();
+        }
+        let kept = Arc::clone(&self.providers.entry(Arc::clone(&provider.name)).or_default());
+        let Ok(mut kept) = tokio::time::timeout(WAIT, kept.lock()).await else { return Names::default() };
+        if let Some((at, names)) = &*kept
+            && at.elapsed() < KEPT_FOR
+        {
+            return Arc::clone(names);
+        }
+        let asked = tokio::time::timeout(WAIT, ask(live, provider)).await.ok().flatten();
+        let names = match (asked, &*kept) {
+            (Some(names), _) => Arc::new(names),
+            (None, Some((_, old))) => Arc::clone(old),
+            (None, None) => Names::default(),
+        };
+        // A failure is kept as well: a provider that is down is not asked at every request.
+        *kept = Some((Instant::now(), Arc::clone(&names)));
+        names
+    }
+}
+
+async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String>> {
+    let key = provider.keys.iter().find(|key| key.can_be_used())?;
+    let endpoint = Endpoint {
+        provider: Arc::clone(&provider.name),
+        key_name: Arc::clone(&key.name),
+        base_url: Arc::clone(&key.base_url),
+        api_key: key.api_key.clone(),
+    };
+    let (method, headers) = (Method::GET, HeaderMap::new());
+    let request = UpstreamRequest { method, path: "/models", headers, body: bytes::Bytes::new() };
+    let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, request).await.ok()?;
+    if answer.status != StatusCode::OK {
+        return None;
+    }
+    let mut list = Vec::new();
+    while let Some(piece) = answer.body.next().await {
+        list.extend_from_slice(&piece.ok()?);
+        if list.len() > LIST_MAX {
+            return None;
+        }
+    }
+    let listed: Listed = serde_json::from_slice(&list).ok()?;
+    Some(listed.data.into_iter().map(|model| model.id).collect())
+}

@@ -1,0 +1,356 @@
+//! Carries a stream's bytes to the client, counts what they use, and settles.
+//!
+//! Owns     the upstream call from its first content to its end, and the client's charge with it.
+//! Called   by the connection, which polls it as the response's body: no task and no channel in between. A
+//!          client that does not read stops the polling, and with it the reading from upstream.
+//! Bounded  by the stall, silence and total clocks, which run only while we wait for the upstream; by the
+//!          client's `write_timeout`, in the connection; by `COALESCED_MAX` bytes at a time.
+//! Fails    with an error event of the client's protocol and the end of the stream, never as if complete.
+//!          Dropped (the client left), it closes the upstream call at once and settles what was relayed.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use gateway_protocols::error::Dialect;
+use gateway_protocols::openai::ChatStream;
+use sync_wrapper::SyncWrapper;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::call::{Clock, Opened, UpstreamFault};
+use crate::charge::Charge;
+use crate::front::InFlight;
+use crate::respond::{self, Fault};
+use crate::settings::Timeouts;
+use crate::upstream::AnswerBody;
+
+/// After this long without a byte to the client a comment is sent: load balancers cut idle connections after
+/// 30 s and more.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// An SSE comment, which every client skips.
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// Bytes handed to the connection at once. Larger pieces pass uncopied, one by one.
+const COALESCED_MAX: usize = 16 << 10;
+
+/// Two chunks closer than this are a burst: a moment's wait then saves a system call per chunk.
+const BURST_GAP: Duration = Duration::from_micros(200);
+
+/// Turns that a burst's bytes are held for more: the client's own task needs one to hand over the next chunk,
+/// and with a single turn nothing was ever saved.
+const BURST_TURNS: u8 = 2;
+
+/// How long the upstream may take to end its answer after the terminal event. Until then its connection is
+/// not free for another call.
+const END_WAIT: Duration = Duration::from_millis(100);
+
+/// What tells a stream apart from others once it flows.
+#[derive(Debug)]
+pub struct RelayContext {
+    /// The client's protocol, for an error event.
+    pub dialect: Dialect,
+    /// The request's id, for an error event.
+    pub request_id: String,
+    /// The provider's name, for an error event.
+    pub provider: String,
+    /// The clocks.
+    pub timeouts: Timeouts,
+    /// When the client's request arrived.
+    pub arrived: Instant,
+    /// The request's place among those in flight; held until the stream is dropped.
+    pub _in_flight: InFlight,
+}
+
+type Opening = BoxFuture<'static, Result<Opened, UpstreamFault>>;
+
+enum Phase {
+    /// Content is late: the head has gone out, and the call is still being opened.
+    Opening(SyncWrapper<Opening>),
+    Flowing(Flow),
+    /// The last bytes are in `out`; the upstream may still have to end its body.
+    Ending(Option<AnswerBody>),
+    Done,
+}
+
+/// A stream between its first content and its end.
+struct Flow {
+    scan: ChatStream,
+    body: AnswerBody,
+    /// Gone once it is settled.
+    charge: Charge,
+    /// Time spent waiting since the last content.
+    content_wait: Duration,
+}
+
+/// The response's body.
+pub struct Relay {
+    context: RelayContext,
+    phase: Phase,
+    out: VecDeque<Bytes>,
+    timer: Pin<Box<Sleep>>,
+    /// When we began to wait for the upstream; `None` while it keeps us busy.
+    waiting_since: Option<Instant>,
+    last_chunk: Instant,
+    last_sent: Instant,
+    in_burst: bool,
+    turns: u8,
+    /// Resolves when the gateway will wait no longer for streams to end.
+    cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// Relays a stream whose first content has come.
+    pub fn flowing(context: RelayContext, opened: Opened, cut_off: WaitForCancellationFutureOwned) -> Self {
+        let mut relay = Self::new(context, Phase::Done, cut_off);
+        relay.start(opened);
+        relay
+    }
+
+    /// Relays a stream whose first content is late: comments keep the connection until it comes.
+    pub fn opening(context: RelayContext, opening: Opening, cut_off: WaitForCancellationFutureOwned) -> Self {
+        let mut relay = Self::new(context, Phase::Opening(SyncWrapper::new(opening)), cut_off);
+        relay.out.push_back(Bytes::from_static(KEEP_ALIVE));
+        relay
+    }
+
+    fn new(context: RelayContext, phase: Phase, cut_off: WaitForCancellationFutureOwned) -> Self {
+        let now = Instant::now();
+        Self {
+            context,
+            phase,
+            out: VecDeque::new(),
+            timer: Box::pin(tokio::time::sleep_until(now + KEEP_ALIVE_EVERY)),
+            waiting_since: None,
+            last_chunk: now,
+            last_sent: now,
+            in_burst: false,
+            turns: 0,
+            cut_off: Box::pin(cut_off),
+        }
+    }
+
+    fn start(&mut self, opened: Opened) {
+        let Opened { held, scan, body, mut charge, .. } = opened;
+        self.out.extend(held);
+        if scan.is_terminal() {
+            charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
+            self.phase = Phase::Ending(Some(body));
+        } else {
+            charge.relayed(output_tokens(&scan));
+            self.phase = Phase::Flowing(Flow { scan, body, charge, content_wait: Duration::ZERO });
+        }
+    }
+
+    /// Takes what the upstream has ready. `Pending` when it has no more.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.phase {
+            Phase::Opening(opening) => {
+                match std::task::ready!(opening.get_mut().as_mut().poll(cx)) {
+                    Ok(opened) => self.start(opened),
+                    // Its charge is settled already.
+                    Err(fault) => self.end_with(fault),
+                }
+                Poll::Ready(())
+            }
+            Phase::Flowing(flow) => {
+                let chunk = std::task::ready!(Pin::new(&mut flow.body).poll_next(cx));
+                self.take(chunk);
+                Poll::Ready(())
+            }
+            Phase::Ending(body) => {
+                if let Some(open) = body
+                    && std::task::ready!(Pin::new(open).poll_next(cx)).is_none()
+                {
+                    *body = None;
+                }
+                Poll::Ready(())
+            }
+            Phase::Done => Poll::Ready(()),
+        }
+    }
+
+    fn take(&mut self, chunk: Option<Result<Bytes, crate::upstream::WireFault>>) {
+        let waited = self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let now = Instant::now();
+        self.in_burst = now.duration_since(self.last_chunk) < BURST_GAP;
+        self.last_chunk = now;
+        let Phase::Flowing(flow) = &mut self.phase else { return };
+        let before = output_tokens(&flow.scan);
+        let taken = match chunk {
+            Some(Ok(chunk)) => flow.scan.push(chunk, &mut self.out).map_err(UpstreamFault::Stream),
+            Some(Err(fault)) => Err(UpstreamFault::Wire(fault)),
+            None => flow.scan.finish(&mut self.out).map_err(UpstreamFault::Stream),
+        };
+        if let Err(fault) = taken {
+            return self.cut(fault);
+        }
+        if flow.scan.is_terminal() {
+            return self.complete();
+        }
+        let output = output_tokens(&flow.scan);
+        if output > before {
+            flow.content_wait = Duration::ZERO;
+            flow.charge.relayed(output);
+        } else {
+            flow.content_wait += waited;
+        }
+    }
+
+    /// Settles before the terminal event is handed out.
+    fn complete(&mut self) {
+        if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
+            let Flow { scan, charge, body, .. } = flow;
+            charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
+            self.phase = Phase::Ending(Some(body));
+            self.timer.as_mut().reset(Instant::now() + END_WAIT);
+        }
+    }
+
+    fn cut(&mut self, fault: UpstreamFault) {
+        if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
+            flow.charge.cut(fault.as_str(), output_tokens(&flow.scan));
+        }
+        self.end_with(fault);
+    }
+
+    fn end_with(&mut self, fault: UpstreamFault) {
+        let context = &self.context;
+        tracing::warn!(request_id = context.request_id, provider = context.provider, fault = fault.as_str(), "stream ended in an error");
+        let fault = Fault::Upstream { provider: context.provider.clone(), fault };
+        self.out.push_back(respond::stream_error(context.dialect, &fault, &context.request_id));
+        self.phase = Phase::Ending(None);
+    }
+
+    /// The gateway stops and has waited long enough.
+    fn cut_off(&mut self) {
+        let context = &self.context;
+        self.out.push_back(respond::stream_error(context.dialect, &Fault::Draining, &context.request_id));
+        self.phase = Phase::Ending(None);
+    }
+
+    /// The clocks, looked at when the timer fires and armed for the next one. They are not touched per chunk.
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let since = *self.waiting_since.get_or_insert(now);
+        if self.timer.deadline() > now && self.timer.as_mut().poll(cx).is_pending() {
+            let next = self.next_deadline(since).map(|(at, ..)| at);
+            if next.is_some_and(|next| next < self.timer.deadline()) {
+                self.timer.as_mut().reset(next.unwrap_or(now));
+                return self.timer.as_mut().poll(cx);
+            }
+            return Poll::Pending;
+        }
+        match self.next_deadline(since) {
+            Some((at, Some((clock, after)))) if at <= now => {
+                self.cut(UpstreamFault::TimedOut { clock, after });
+                return Poll::Ready(());
+            }
+            Some((at, None)) if at <= now => {
+                if let Phase::Ending(body) = &mut self.phase {
+                    *body = None;
+                } else {
+                    self.out.push_back(Bytes::from_static(KEEP_ALIVE));
+                }
+                return Poll::Ready(());
+            }
+            Some((at, _)) => self.timer.as_mut().reset(at),
+            None => return Poll::Pending,
+        }
+        self.timer.as_mut().poll(cx)
+    }
+
+    /// What runs out first, given that we have waited since then; without a clock it is a keep-alive, or the end
+    /// of the wait for the upstream's own end.
+    fn next_deadline(&self, since: Instant) -> Option<(Instant, Option<(Clock, Duration)>)> {
+        let keep_alive = Some((self.last_sent + KEEP_ALIVE_EVERY, None));
+        let Phase::Flowing(flow) = &self.phase else {
+            let end = Some((self.last_chunk + END_WAIT, None));
+            // While opening, the call's own clocks run inside its future.
+            return if matches!(self.phase, Phase::Ending(_)) { end } else { keep_alive };
+        };
+        let Timeouts { stall, silence, total, .. } = self.context.timeouts;
+        let clock = |at, clock, after| Some((at, Some((clock, after))));
+        [
+            keep_alive,
+            clock(since + silence, Clock::Silence, silence),
+            clock(since + stall.saturating_sub(flow.content_wait), Clock::Stall, stall),
+            total.and_then(|total| clock(self.context.arrived + total, Clock::Total, total)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+
+    /// Everything that is ready, as one piece where it is small.
+    fn emit(&mut self) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.turns = 0;
+        self.last_sent = Instant::now();
+        let Some(first) = self.out.pop_front() else { return Poll::Ready(None) };
+        let fits = |bytes: usize, next: &Bytes| bytes + next.len() <= COALESCED_MAX;
+        if !self.out.front().is_some_and(|next| fits(first.len(), next)) {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        let mut all = BytesMut::with_capacity(COALESCED_MAX.min(self.out_bytes() + first.len()));
+        all.extend_from_slice(&first);
+        while let Some(next) = self.out.pop_front_if(|next| fits(all.len(), next)) {
+            all.extend_from_slice(&next);
+        }
+        Poll::Ready(Some(Ok(all.freeze())))
+    }
+
+    fn out_bytes(&self) -> usize {
+        self.out.iter().map(Bytes::len).sum()
+    }
+}
+
+/// The answer's tokens, counted from what was relayed.
+fn output_tokens(scan: &ChatStream) -> u64 {
+    scan.counted().total()
+}
+
+impl Stream for Relay {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let has_more = !matches!(this.phase, Phase::Ending(_) | Phase::Done);
+            if !this.out.is_empty() && (!has_more || this.out_bytes() >= COALESCED_MAX) {
+                return this.emit();
+            }
+            if matches!(this.phase, Phase::Ending(None) | Phase::Done) {
+                return Poll::Ready(None);
+            }
+            if this.read(cx).is_ready() {
+                this.waiting_since = None;
+                continue;
+            }
+            if !this.out.is_empty() {
+                if this.in_burst && this.turns < BURST_TURNS {
+                    this.turns += 1;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                return this.emit();
+            }
+            if !matches!(this.phase, Phase::Ending(_)) && this.cut_off.as_mut().poll(cx).is_ready() {
+                this.cut_off();
+                continue;
+            }
+            std::task::ready!(this.poll_clocks(cx));
+        }
+    }
+}

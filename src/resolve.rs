@@ -1,0 +1,188 @@
+//! From the model that a caller names to the target that is called.
+//!
+//! Pure: settings and the client's own defaults in, a target or a fault out. What it finds, the client may use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_actors::glob::is_model_name;
+use gateway_actors::{Client, Target};
+
+use crate::fault::Fault;
+use crate::settings::{ProviderSettings, Settings, Timeouts};
+
+/// A model as the caller named it, resolved.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Whom to call, and for which model.
+    pub target: Target,
+    /// That provider.
+    pub provider: Arc<ProviderSettings>,
+    /// The clocks of the call: the provider's, with the model's in their place.
+    pub timeouts: Timeouts,
+}
+
+/// Who asks, as far as finding a model goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The client.
+    pub client: &'a Client,
+    /// The provider whose model patterns come first, if the surface has one: `/openai/v1` is Groq's.
+    pub home: Option<&'static str>,
+}
+
+/// The provider that `/openai/v1` belongs to.
+pub const GROQ: &str = "groq";
+
+/// Finds the target of a model's name on OpenAI's surface: an alias, the longest pattern, or `provider/model`.
+///
+/// # Errors
+/// [`Fault::BadModelName`], [`Fault::UnknownModel`], or what the client may not use.
+pub fn model(settings: &Settings, asker: Asker<'_>, name: &str) -> Result<Resolved, Fault> {
+    if !is_model_name(name) {
+        return Err(Fault::BadModelName);
+    }
+    let target = find(settings, asker.home, name).ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?;
+    checked(settings, asker.client, name, target)
+}
+
+/// Finds the target of a seed request, which may name a provider, a model, both or neither.
+///
+/// # Errors
+/// As [`model`]; `Ok(Err(missing))` names the member that is missing or unknown, for a validation fault.
+pub fn seed(
+    settings: &Settings,
+    client: &Client,
+    provider: Option<&str>,
+    name: Option<&str>,
+) -> Result<Result<Resolved, Missing>, Fault> {
+    if name.is_some_and(|name| !is_model_name(name)) {
+        return Err(Fault::BadModelName);
+    }
+    if let Some(name) = name
+        && let Some(target) = alias(settings, name)
+    {
+        return checked(settings, client, name, target).map(Ok);
+    }
+    let default = || client.default_provider.as_deref().or(settings.default_provider.as_deref());
+    let provider = match (provider, name) {
+        (Some(provider), _) => provider,
+        (None, Some(name)) => match pattern(settings, None, name).or_else(|| prefixed(settings, name)) {
+            Some(target) => return checked(settings, client, name, target).map(Ok),
+            None => default().ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?,
+        },
+        (None, None) => match default() {
+            Some(provider) => provider,
+            None => return Ok(Err(Missing::Provider)),
+        },
+    };
+    let Some(known) = settings.providers.get(provider) else { return Ok(Err(Missing::UnknownProvider)) };
+    // A client's default model belongs to its default provider alone.
+    let own = client.default_model.as_deref();
+    let own = own.filter(|_| client.default_provider.as_deref() == Some(provider));
+    let model = name
+        .or(own)
+        .or(known.default_model.as_deref())
+        .or_else(|| default_model_for(settings, provider));
+    let Some(model) = model else { return Ok(Err(Missing::Model)) };
+    // A client's own default may be an alias.
+    let target = alias(settings, model)
+        .filter(|target| name.is_none() && *target.provider == *provider)
+        .unwrap_or_else(|| Target { provider: Arc::clone(&known.name), model: model.into() });
+    checked(settings, client, model, target).map(Ok)
+}
+
+/// What a seed request lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It names no provider, and there is no default.
+    Provider,
+    /// It names a provider that does not exist.
+    UnknownProvider,
+    /// It names no model, and there is no default for the provider.
+    Model,
+}
+
+/// `DEFAULT_MODEL`, if it belongs to this provider.
+fn default_model_for<'a>(settings: &'a Settings, provider: &str) -> Option<&'a str> {
+    let model = settings.default_model.as_deref()?;
+    let belongs = match find(settings, None, model) {
+        Some(target) => *target.provider == *provider,
+        None => settings.default_provider.as_deref() == Some(provider),
+    };
+    belongs.then_some(model)
+}
+
+/// The target of a name, first hit wins.
+fn find(settings: &Settings, home: Option<&str>, name: &str) -> Option<Target> {
+    alias(settings, name).or_else(|| pattern(settings, home, name)).or_else(|| prefixed(settings, name))
+}
+
+/// An entry of `[models]` with targets; this version calls the first.
+fn alias(settings: &Settings, name: &str) -> Option<Target> {
+    settings.models.get(name)?.targets.first().cloned()
+}
+
+/// The longest of all patterns that fit; the home provider's before all others.
+fn pattern(settings: &Settings, home: Option<&str>, name: &str) -> Option<Target> {
+    let longest = |provider: &ProviderSettings| {
+        provider.models.iter().filter(|glob| glob.matches(name)).map(|glob| glob.as_str().len()).max()
+    };
+    let at_home = home.and_then(|home| settings.providers.get(home)).filter(|home| longest(home).is_some());
+    let provider = at_home.or_else(|| {
+        let fits = settings.providers.values().filter_map(|provider| Some((longest(provider)?, provider)));
+        fits.max_by_key(|(length, _)| *length).map(|(_, provider)| provider)
+    })?;
+    Some(Target { provider: Arc::clone(&provider.name), model: name.into() })
+}
+
+/// `provider/model`.
+fn prefixed(settings: &Settings, name: &str) -> Option<Target> {
+    let (provider, model) = name.split_once('/')?;
+    let (provider, _) = settings.providers.get_key_value(provider)?;
+    Some(Target { provider: Arc::clone(provider), model: model.into() })
+}
+
+/// What the client may use, and what can be called at all.
+fn checked(settings: &Settings, client: &Client, name: &str, target: Target) -> Result<Resolved, Fault> {
+    let Some(provider) = settings.providers.get(&target.provider) else {
+        return Err(Fault::UnknownModel { model: name.to_owned() });
+    };
+    if !client.may_use_provider(&target.provider) {
+        return Err(Fault::ProviderNotAllowed { provider: target.provider.to_string() });
+    }
+    if !may_use_model(client, &target) {
+        return Err(Fault::ModelNotAllowed { model: name.to_owned() });
+    }
+    if !provider.can_be_called() {
+        let cure = provider.keys.first().map(|key| key.source.to_string()).unwrap_or_default();
+        return Err(Fault::NoKey { provider: provider.name.to_string(), cure });
+    }
+    let timeouts = match settings.models.get(name) {
+        Some(entry) => provider.timeouts.overridden_by(&entry.timeouts),
+        None => provider.timeouts,
+    };
+    Ok(Resolved { target, provider: Arc::clone(provider), timeouts })
+}
+
+/// A client's list may name a model alone or with its provider.
+pub fn may_use_model(client: &Client, target: &Target) -> bool {
+    client.may_use_model(&target.model)
+        || client.may_use_model(&format!("{}/{}", target.provider, target.model))
+}
+
+/// Every connect timeout that a call may have, for the HTTP clients.
+pub fn connect_timeouts(settings: &Settings) -> impl Iterator<Item = Duration> {
+    let of_models = |provider: Arc<ProviderSettings>| {
+        let models = settings.models.iter();
+        models.map(move |(_, entry)| provider.timeouts.overridden_by(&entry.timeouts).connect)
+    };
+    settings
+        .providers
+        .values()
+        .flat_map(move |provider| std::iter::once(provider.timeouts.connect).chain(of_models(Arc::clone(provider))))
+}
+
+#[cfg(test)]
+#[path = "resolve/tests.rs"]
+mod tests;

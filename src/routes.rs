@@ -1,0 +1,137 @@
+//! Every route: method, path, handler; and nothing else.
+
+use http::Method;
+
+/// What answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// The seed's text generation.
+    Generate,
+    /// The seed's reload.
+    ClientsReload,
+    /// OpenAI's chat completions.
+    ChatCompletions,
+    /// OpenAI's list of models.
+    Models,
+    /// One model; the path's rest is its name, which may hold `/`.
+    Model,
+    /// Swagger UI.
+    Docs,
+    /// ReDoc.
+    Redoc,
+    /// The OpenAPI document.
+    OpenApi,
+    /// What this is.
+    Index,
+    /// Health, for people and simple checks.
+    Health,
+    /// Whether the process lives.
+    Live,
+    /// Whether it takes requests.
+    Ready,
+    /// The supervision tree.
+    AdminTree,
+    /// A reload, with its report.
+    AdminReload,
+    /// All clients.
+    AdminClients,
+    /// One client; the path's rest is its id.
+    AdminClient,
+    /// All providers and their keys.
+    AdminProviders,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// A client that is allowed this endpoint.
+    Client(&'static str),
+    /// Whoever has the admin token.
+    Admin,
+}
+
+/// One line of the table. A path that ends in `/*` takes a rest.
+#[derive(Debug)]
+pub struct Line {
+    /// The method; HEAD is answered wherever this is GET.
+    pub method: Method,
+    /// The path.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// What answers.
+    pub route: Route,
+}
+
+const fn line(method: Method, path: &'static str, access: Access, route: Route) -> Line {
+    Line { method, path, access, route }
+}
+
+use Access::{Admin, Client, Public};
+
+/// The table, the most used first.
+pub static ROUTES: [Line; 20] = [
+    line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
+    line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
+    line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
+    line(Method::GET, "/api/v1/clients/reload", Client("clients/reload"), Route::ClientsReload),
+    line(Method::GET, "/v1/models", Client("models"), Route::Models),
+    line(Method::GET, "/v1/models/*", Client("models"), Route::Model),
+    line(Method::GET, "/openai/v1/models", Client("models"), Route::Models),
+    line(Method::GET, "/openai/v1/models/*", Client("models"), Route::Model),
+    line(Method::GET, "/health", Public, Route::Health),
+    line(Method::GET, "/livez", Public, Route::Live),
+    line(Method::GET, "/readyz", Public, Route::Ready),
+    line(Method::GET, "/", Public, Route::Index),
+    line(Method::GET, "/docs", Public, Route::Docs),
+    line(Method::GET, "/redoc", Public, Route::Redoc),
+    line(Method::GET, "/openapi.json", Public, Route::OpenApi),
+    line(Method::GET, "/admin/tree", Admin, Route::AdminTree),
+    line(Method::POST, "/admin/reload", Admin, Route::AdminReload),
+    line(Method::GET, "/admin/clients", Admin, Route::AdminClients),
+    line(Method::GET, "/admin/clients/*", Admin, Route::AdminClient),
+    line(Method::GET, "/admin/providers", Admin, Route::AdminProviders),
+];
+
+/// A route and the rest of its path.
+#[derive(Debug, Clone, Copy)]
+pub struct Matched<'p> {
+    /// The line.
+    pub line: &'static Line,
+    /// What stood in place of `*`, still encoded; else empty.
+    pub rest: &'p str,
+}
+
+/// Why no route was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoMatch {
+    /// No line has this path.
+    Path,
+    /// Lines have it, with these methods.
+    Method(String),
+}
+
+/// The route of a request. Paths are compared as they are: not decoded, no dot segments, no double slashes.
+pub fn find<'p>(method: &Method, path: &'p str) -> Result<Matched<'p>, NoMatch> {
+    let mut allowed: Vec<&str> = Vec::new();
+    for line in &ROUTES {
+        let Some(rest) = rest_of(line.path, path) else { continue };
+        if line.method == *method || (*method == Method::HEAD && line.method == Method::GET) {
+            return Ok(Matched { line, rest });
+        }
+        allowed.push(line.method.as_str());
+        if line.method == Method::GET {
+            allowed.push("HEAD");
+        }
+    }
+    if allowed.is_empty() { Err(NoMatch::Path) } else { Err(NoMatch::Method(allowed.join(", "))) }
+}
+
+fn rest_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    match pattern.strip_suffix('*') {
+        Some(before) => path.strip_prefix(before).filter(|rest| !rest.is_empty()),
+        None => (pattern == path).then_some(""),
+    }
+}

@@ -1,0 +1,173 @@
+//! A whole gateway: how it starts, and the order in which it stops.
+//!
+//! Owns     the listener, the connections and the tree.
+//! Called   by `main`, tests and examples.
+//! Fails    at start with a [`StartFault`]. Stopping ends within `shutdown_delay`, `shutdown_grace` and some
+//!          seconds more, whatever connections and actors do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use gateway_actors::gate::Gate;
+use gateway_actors::{ClientTable, Ended, RootEnded};
+use hyper_util::service::TowerToHyperService;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::accept::{self, ConnectionSettings};
+use crate::admin_token::AdminToken;
+use crate::credentials::Authenticator;
+use crate::front::{self, Front};
+use crate::live::Live;
+use crate::model_list::ModelList;
+use crate::reload::{Origins, Reloader};
+use crate::settings::Loaded;
+
+/// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
+const IDLE_CONNECTIONS_MAX: usize = 10_000;
+
+/// How long streams get to send their error event, once the grace is over.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; is another program using it?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder {folder}: {error}")]
+    Data {
+        /// The folder.
+        folder: String,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// The platform's TLS set-up cannot be used.
+    #[error("the HTTP client cannot be built: {0}")]
+    Upstreams(#[from] reqwest::Error),
+    /// An actor could not be started.
+    #[error("the supervision tree did not start: {0}")]
+    Tree(#[from] ractor::SpawnErr),
+}
+
+/// The gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct Gateway;
+
+impl Gateway {
+    /// Starts the tree and the listener. `origins` is where a reload reads again.
+    ///
+    /// # Errors
+    /// When the port, the data folder or the platform's TLS cannot be used.
+    pub async fn start(loaded: Loaded, origins: Origins) -> Result<Running, StartFault> {
+        // Fails when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Loaded { settings, clients, .. } = loaded;
+        let address = settings.server.listen;
+        let listener = accept::bind(address).map_err(|error| StartFault::Listen { address, error })?;
+        let address = listener.local_addr().map_err(|error| StartFault::Listen { address, error })?;
+        let folder = &settings.data_dir;
+        let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
+            .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
+        let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
+        let live = Live::new(settings, None)?;
+        let (gateway, root) = gateway_actors::start(ClientTable::new(1, clients), live.pools()).await?;
+        let front = Arc::new(Front {
+            gateway,
+            live: ArcSwap::from_pointee(live),
+            authenticator: Authenticator::default(),
+            budget: Arc::default(),
+            in_flight: Gate::new(max_in_flight),
+            model_list: ModelList::default(),
+            reloader: Reloader::new(origins),
+            admin_token,
+            draining: AtomicBool::new(false),
+            cut_off: CancellationToken::new(),
+        });
+        let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
+        let for_connections = Arc::clone(&front);
+        let connections = tokio::spawn(accept::serve(
+            listener,
+            TowerToHyperService::new(warp::service(front::filter(Arc::clone(&front)))),
+            front::panicked,
+            move || connection_settings(&for_connections),
+            stop_accepting.clone(),
+            kill.clone(),
+        ));
+        Ok(Running { address, front, root, connections, stop_accepting, kill })
+    }
+}
+
+fn connection_settings(front: &Front) -> ConnectionSettings {
+    let server = &front.live.load().settings.server;
+    ConnectionSettings {
+        header_timeout: server.header_timeout,
+        keep_alive: server.keep_alive,
+        write_timeout: server.write_timeout,
+        max_connections: front.in_flight.max().saturating_add(IDLE_CONNECTIONS_MAX),
+    }
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    front: Arc<Front>,
+    root: RootEnded,
+    connections: JoinHandle<()>,
+    stop_accepting: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Running {
+    /// Where it listens: the real port, also when port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its requests share: the tree's handle, the settings in force.
+    pub fn front(&self) -> &Arc<Front> {
+        &self.front
+    }
+
+    /// Serves until `stop` resolves, then stops in order; or until the tree gives up.
+    pub async fn serve_until(mut self, stop: impl Future<Output = ()>) -> Ended {
+        tokio::select! {
+            () = stop => {
+                self.stop().await;
+                Ended::Stopped
+            }
+            ended = self.root.wait() => {
+                self.kill.cancel();
+                ended
+            }
+        }
+    }
+
+    /// Stops: not ready, no new work, the grace for what runs, an error event for what is left, the tree.
+    async fn stop(&mut self) {
+        let server = self.front.live.load().settings.server.clone();
+        self.front.draining.store(true, Ordering::Release);
+        tokio::time::sleep(server.shutdown_delay).await;
+        self.stop_accepting.cancel();
+        if tokio::time::timeout(server.shutdown_grace, &mut self.connections).await.is_err() {
+            tracing::warn!("the grace is over; running requests are ended");
+            self.front.cut_off.cancel();
+            if tokio::time::timeout(LAST_WORDS, &mut self.connections).await.is_err() {
+                self.kill.cancel();
+                let _ = (&mut self.connections).await;
+            }
+        }
+        self.front.gateway.stop().await;
+    }
+}

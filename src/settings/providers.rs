@@ -1,0 +1,361 @@
+//! The upstreams: what they speak, where they are, with which keys.
+//!
+//! Owns     the settings of every `[providers.NAME]` and its pool of keys.
+//! Called   by `Settings`; read by routing, by the pools and where calls are made.
+//! Bounded  by the file.
+//! Fails    in the report only. A key that is missing is a warning, since the other providers can serve; a
+//!          key that no header can carry is a fault. Neither ever shows a key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_actors::glob::Glob;
+use gateway_actors::secret::Secret;
+
+use super::{Env, TimeoutOverrides, Timeouts};
+use crate::config::{Concern, Document, Place, Problem, Report, Section, Value, read_text, values};
+
+/// The heaviest weight of a key: a finer split than a thousandth is lost in the random choice.
+const WEIGHT_MAX: u32 = 1_000;
+
+/// All providers, by name.
+pub type Providers = BTreeMap<Arc<str>, Arc<ProviderSettings>>;
+
+/// The wire protocol of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenAI's, which many servers speak.
+    OpenAi,
+    /// Built in: answers with the prompt and calls nobody.
+    Echo,
+}
+
+/// `[providers.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProviderSettings {
+    /// Its name here.
+    pub name: Arc<str>,
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Its keys or regions; at least one.
+    pub keys: Vec<KeySettings>,
+    /// The model of a request that names none.
+    pub default_model: Option<String>,
+    /// Model names without a provider before them that belong here.
+    pub models: Vec<Glob>,
+    /// Calls at once; `None` is unlimited.
+    pub max_concurrency: Option<u32>,
+    /// What waits when that many run.
+    pub queue: QueueSettings,
+    /// The clocks of its calls: the general ones with its own in their place.
+    pub timeouts: Timeouts,
+}
+
+impl ProviderSettings {
+    /// Whether any of its keys can be used.
+    pub fn can_be_called(&self) -> bool {
+        self.keys.iter().any(KeySettings::can_be_used)
+    }
+}
+
+/// Requests that wait for a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// How many may wait.
+    pub max: u32,
+    /// How long each may wait.
+    pub wait: Duration,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { max: 100, wait: Duration::from_secs(5) }
+    }
+}
+
+/// One key or region of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySettings {
+    /// Its name within the provider: as written, else its place in the list.
+    pub name: Arc<str>,
+    /// The address below which the upstream's routes lie, without a slash at the end. Empty for kind `echo`.
+    pub base_url: Arc<str>,
+    /// The key; `None` when it is missing or none is needed.
+    pub api_key: Option<Secret>,
+    /// Where the key comes from.
+    pub source: KeySource,
+    /// Its share of the calls, against that of the other keys.
+    pub weight: u32,
+}
+
+impl KeySettings {
+    /// Whether calls can be made with it.
+    pub fn can_be_used(&self) -> bool {
+        self.api_key.is_some() || self.source == KeySource::NotNeeded
+    }
+}
+
+/// Where a key comes from. Prints what to do when it is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A variable of the environment or of `.env`.
+    Variable(String),
+    /// A file that holds nothing but the key.
+    File(PathBuf),
+    /// The upstream asks for none.
+    NotNeeded,
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "set {name} in the environment or in .env"),
+            Self::File(path) => write!(f, "write the key into {}", path.display()),
+            Self::NotNeeded => f.write_str("no key is needed"),
+        }
+    }
+}
+
+/// What a provider's section alone does not tell.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) built_in: &'a Document,
+    /// What relative paths are relative to.
+    pub(crate) folder: &'a Path,
+    pub(crate) env: &'a Env<'a>,
+    /// The general clocks.
+    pub(crate) timeouts: Timeouts,
+}
+
+/// A provider as written: `None` where nothing was.
+#[derive(Default)]
+struct Written {
+    kind: Option<ProviderKind>,
+    base_url: Option<String>,
+    source: Option<KeySource>,
+    default_model: Option<String>,
+    models: Option<Vec<Glob>>,
+    max_concurrency: Option<u32>,
+    queue_max: Option<u32>,
+    queue_wait: Option<Duration>,
+    timeouts: TimeoutOverrides,
+}
+
+impl Written {
+    /// This, with the shipped settings of a provider of the same name where this says nothing. The shipped
+    /// address, key and models stay away from a provider that was made another kind.
+    fn or(self, shipped: Self) -> Self {
+        let same_kind = self.kind.is_none() || self.kind == shipped.kind;
+        let upstream = if same_kind { shipped } else { Self::default() };
+        Self {
+            kind: self.kind.or(upstream.kind),
+            base_url: self.base_url.or(upstream.base_url),
+            source: self.source.or(upstream.source),
+            default_model: self.default_model.or(upstream.default_model),
+            models: self.models.or(upstream.models),
+            max_concurrency: self.max_concurrency.or(upstream.max_concurrency),
+            queue_max: self.queue_max.or(upstream.queue_max),
+            queue_wait: self.queue_wait.or(upstream.queue_wait),
+            timeouts: self.timeouts.or(upstream.timeouts),
+        }
+    }
+}
+
+impl<'a> Surroundings<'a> {
+    /// Reads `[providers]`; without any, the shipped ones are there.
+    pub(crate) fn read(&self, written: Section<'a>, report: &mut Report) -> Providers {
+        let shipped = Section::top(self.built_in).section("providers", report);
+        let sections = if written.is_empty() { shipped } else { written };
+        let mut providers = Providers::new();
+        for (name, section) in sections.named_sections(report) {
+            if !values::is_name(name) {
+                report.fault(section.place(), "providers", Problem::NotAName { written: name.to_owned() });
+            }
+            let provider = self.provider(name, section, &providers, report);
+            providers.insert(name.into(), Arc::new(provider));
+        }
+        providers
+    }
+
+    fn provider(
+        &self,
+        name: &str,
+        mut section: Section<'a>,
+        earlier: &Providers,
+        report: &mut Report,
+    ) -> ProviderSettings {
+        let own = self.written(&mut section, report);
+        let kind_is_faulty = own.kind.is_none() && section.has("kind");
+        let written = own.or(self.shipped(name, report));
+        let kind = written.kind.unwrap_or(ProviderKind::OpenAi);
+        let keys = self.keys(&mut section, &written, report);
+        if !kind_is_faulty {
+            check_upstream(kind, &section, &keys, report);
+        }
+        warn_of_missing_keys(name, &keys, &section, report);
+        let models = written.models.unwrap_or_default();
+        for (at, pattern) in models.iter().enumerate() {
+            let has_it = |provider: &&Arc<ProviderSettings>| provider.models.contains(pattern);
+            if let Some(winner) = earlier.values().find(has_it) {
+                let (pattern, winner) = (pattern.to_string(), winner.name.to_string());
+                section.warn_in("models", at, Concern::PatternTaken { pattern, winner }, report);
+            }
+        }
+        section.finish(report);
+        let queue = QueueSettings::default();
+        ProviderSettings {
+            name: name.into(),
+            kind,
+            keys,
+            default_model: written.default_model,
+            models,
+            max_concurrency: written.max_concurrency.filter(|most| *most > 0),
+            queue: QueueSettings {
+                max: written.queue_max.unwrap_or(queue.max),
+                wait: written.queue_wait.unwrap_or(queue.wait),
+            },
+            timeouts: self.timeouts.overridden_by(&written.timeouts),
+        }
+    }
+
+    fn shipped(&self, name: &str, report: &mut Report) -> Written {
+        let all = Section::top(self.built_in).section("providers", report).named_sections(report);
+        let same = all.into_iter().find(|(shipped, _)| *shipped == name);
+        same.map(|(_, mut section)| self.written(&mut section, report)).unwrap_or_default()
+    }
+
+    fn written(&self, section: &mut Section<'a>, report: &mut Report) -> Written {
+        let mut queue = section.section("queue", report);
+        let queue_max = queue.get("max", values::whole_u32(0, u32::MAX), report);
+        let queue_wait = queue.get("wait", values::duration, report);
+        queue.finish(report);
+        Written {
+            kind: section.get("kind", kind, report),
+            base_url: section.get("base_url", values::base_url, report),
+            source: self.source(section, report),
+            default_model: section.get("default_model", values::model_name, report),
+            models: section.list("models", values::pattern, report),
+            max_concurrency: section.get("max_concurrency", values::whole_u32(0, u32::MAX), report),
+            queue_max,
+            queue_wait,
+            timeouts: TimeoutOverrides::read(section.section("timeouts", report), report),
+        }
+    }
+
+    fn source(&self, section: &mut Section<'a>, report: &mut Report) -> Option<KeySource> {
+        let variable = section.get("api_key_env", values::variable_name, report);
+        let file = section.get("api_key_file", values::path, report);
+        if variable.is_some() && file.is_some() {
+            section.fault("api_key_file", Problem::TwoKeySources, report);
+        }
+        let file = file.map(|file| KeySource::File(self.folder.join(file)));
+        variable.map(KeySource::Variable).or(file)
+    }
+
+    /// The pool as written, else one key with the provider's own address and key.
+    fn keys(&self, section: &mut Section<'a>, written: &Written, report: &mut Report) -> Vec<KeySettings> {
+        let base_url = written.base_url.as_deref().unwrap_or_default();
+        let source = written.source.clone().unwrap_or(KeySource::NotNeeded);
+        let mut keys = Vec::new();
+        let mut names = BTreeSet::new();
+        for (at, mut key) in section.sections("keys", report).into_iter().enumerate() {
+            let name = key.get("name", values::name, report).unwrap_or_else(|| at.to_string());
+            if !names.insert(name.clone()) {
+                key.fault("name", Problem::Duplicate, report);
+            }
+            let own_url = key.get("base_url", values::base_url, report);
+            let source = self.source(&mut key, report).unwrap_or_else(|| source.clone());
+            let weight = key.get("weight", values::whole_u32(1, WEIGHT_MAX), report).unwrap_or(1);
+            keys.push(KeySettings {
+                name: name.into(),
+                base_url: own_url.as_deref().unwrap_or(base_url).into(),
+                api_key: self.api_key(&source, &key, report),
+                source,
+                weight,
+            });
+            key.finish(report);
+        }
+        if keys.is_empty() {
+            let api_key = self.api_key(&source, section, report);
+            keys.push(KeySettings {
+                name: "0".into(),
+                base_url: base_url.into(),
+                api_key,
+                source,
+                weight: 1,
+            });
+        }
+        keys
+    }
+
+    fn api_key(&self, source: &KeySource, section: &Section<'a>, report: &mut Report) -> Option<Secret> {
+        match source {
+            KeySource::Variable(name) => {
+                let key = (self.env)(name)?;
+                if !values::can_be_secret(&key) {
+                    section.fault("api_key_env", Problem::UnusableSecret { holder: name.clone() }, report);
+                }
+                Some(Secret::new(key))
+            }
+            KeySource::File(path) => {
+                let problem = match read_text(path) {
+                    Ok(text) if values::can_be_secret(text.trim()) => return Some(Secret::new(text.trim())),
+                    Ok(text) if text.trim().is_empty() => return None,
+                    Err(Problem::NotFound) => return None,
+                    Ok(_) => Problem::UnusableSecret { holder: "the file".to_owned() },
+                    Err(problem) => problem,
+                };
+                report.fault(Place::file(path), "", problem);
+                None
+            }
+            KeySource::NotNeeded => None,
+        }
+    }
+}
+
+fn kind(value: &Value) -> Result<ProviderKind, Problem> {
+    match values::text(value)?.as_str() {
+        "openai" => Ok(ProviderKind::OpenAi),
+        "echo" => Ok(ProviderKind::Echo),
+        "anthropic" => Err(Problem::KindNotServed { kind: "anthropic" }),
+        "gemini" => Err(Problem::KindNotServed { kind: "gemini" }),
+        written => Err(Problem::UnknownWord {
+            what: "kind",
+            written: written.to_owned(),
+            allowed: vec!["openai".to_owned(), "echo".to_owned()],
+        }),
+    }
+}
+
+/// Every upstream needs an address, and the echo provider has none.
+fn check_upstream(kind: ProviderKind, section: &Section<'_>, keys: &[KeySettings], report: &mut Report) {
+    match kind {
+        ProviderKind::Echo => {
+            for key in ["base_url", "api_key_env", "api_key_file", "keys"] {
+                if section.has(key) {
+                    section.fault(key, Problem::NotForEcho, report);
+                }
+            }
+        }
+        ProviderKind::OpenAi => {
+            if !section.has("base_url") && keys.iter().any(|key| key.base_url.is_empty()) {
+                let expected = "the address of its API, such as \"https://api.example.com/v1\"";
+                section.fault("base_url", Problem::Missing { expected }, report);
+            }
+        }
+    }
+}
+
+fn warn_of_missing_keys(provider: &str, keys: &[KeySettings], section: &Section<'_>, report: &mut Report) {
+    let some_serve = keys.iter().any(KeySettings::can_be_used);
+    for key in keys.iter().filter(|key| !key.can_be_used()) {
+        let (provider, cure) = (provider.to_owned(), key.source.to_string());
+        let concern = match some_serve {
+            true => Concern::KeyMissing { provider, key: key.name.to_string(), cure },
+            false => Concern::ProviderWithoutKey { provider, cure },
+        };
+        report.warn(section.place(), "", concern);
+    }
+}

@@ -1,0 +1,99 @@
+//! The front door: where it listens, how long it waits, how much it holds.
+//!
+//! Owns     the settings of `[server]`.
+//! Called   by `Settings`; read by the listener, the connections and the in-flight gate.
+//! Bounded  by what each setting says.
+//! Fails    in the report only.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::{Concern, Report, Section, values};
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSettings {
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: u64,
+    /// From a request head's first byte to its last.
+    pub header_timeout: Duration,
+    /// Between two bytes of a request body.
+    pub body_timeout: Duration,
+    /// How long a connection may idle between requests.
+    pub keep_alive: Duration,
+    /// How long a client may leave its answer unread.
+    pub write_timeout: Duration,
+    /// Requests at once.
+    pub max_in_flight: u32,
+    /// Request bodies held in memory, all together, in bytes.
+    pub max_buffered_bytes: u64,
+    /// How long running requests may go on once the gateway is told to stop.
+    pub shutdown_grace: Duration,
+    /// How long the gateway says that it is not ready before it stops listening.
+    pub shutdown_delay: Duration,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Browsers' origins that may call; `*` is any.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            // 32 MiB: some 20 photographs in base64.
+            max_body_bytes: 32 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
+            max_in_flight: 10_000,
+            max_buffered_bytes: 1 << 30,
+            shutdown_grace: Duration::from_secs(30),
+            shutdown_delay: Duration::ZERO,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl ServerSettings {
+    pub(crate) fn read(mut section: Section<'_>, report: &mut Report) -> Self {
+        let default = Self::default();
+        let mut clock = |key, default| section.get(key, values::clock, report).unwrap_or(default);
+        let header_timeout = clock("header_timeout", default.header_timeout);
+        let body_timeout = clock("body_timeout", default.body_timeout);
+        let keep_alive = clock("keep_alive", default.keep_alive);
+        let write_timeout = clock("write_timeout", default.write_timeout);
+        let mut wait = |key, default| section.get(key, values::duration, report).unwrap_or(default);
+        let shutdown_grace = wait("shutdown_grace", default.shutdown_grace);
+        let shutdown_delay = wait("shutdown_delay", default.shutdown_delay);
+        let mut size = |key, default| section.get(key, values::size, report).unwrap_or(default);
+        let max_body_bytes = size("max_body_bytes", default.max_body_bytes);
+        let max_buffered_bytes = size("max_buffered_bytes", default.max_buffered_bytes);
+        if max_buffered_bytes < max_body_bytes {
+            section.warn("max_buffered_bytes", Concern::LargestBodyNeverFits, report);
+        }
+        let max_in_flight = section.get("max_in_flight", values::whole_u32(1, u32::MAX), report);
+        let server = Self {
+            listen: section.get("listen", values::listen_address, report).unwrap_or(default.listen),
+            max_body_bytes,
+            header_timeout,
+            body_timeout,
+            keep_alive,
+            write_timeout,
+            max_in_flight: max_in_flight.unwrap_or(default.max_in_flight),
+            max_buffered_bytes,
+            shutdown_grace,
+            shutdown_delay,
+            trusted_proxies: section.list("trusted_proxies", values::network, report).unwrap_or_default(),
+            cors_origins: section.list("cors_origins", values::origin, report).unwrap_or_default(),
+        };
+        section.finish(report);
+        server
+    }
+}

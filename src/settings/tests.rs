@@ -1,0 +1,577 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::*;
+use crate::config::test_folder::TestFolder;
+
+/// A folder with a gateway.toml, an empty clients folder and variables.
+struct Setup {
+    folder: TestFolder,
+    env: HashMap<&'static str, &'static str>,
+}
+
+impl Setup {
+    fn new(gateway_toml: &str) -> Self {
+        let folder = TestFolder::new().with("gateway.toml", gateway_toml).with("clients/.keep", "");
+        Self { folder, env: HashMap::new() }
+    }
+
+    fn file(self, name: &str, content: &str) -> Self {
+        Self { folder: self.folder.with(name, content), ..self }
+    }
+
+    fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.insert(name, value);
+        self
+    }
+
+    fn load_with(&self, change: impl FnOnce(&mut Sources<'_>)) -> Result<Loaded, Faults> {
+        let env = |name: &str| self.env.get(name).map(|value| (*value).to_owned());
+        let config = Some(self.folder.path().join("gateway.toml"));
+        let mut sources = Sources { config, listen: None, data_dir: None, env: &env };
+        change(&mut sources);
+        Settings::load(&sources)
+    }
+
+    fn settings(&self) -> Settings {
+        self.load_with(|_| ()).unwrap().settings
+    }
+
+    fn faults(&self) -> Vec<String> {
+        self.folder.lines(&self.load_with(|_| ()).unwrap_err())
+    }
+
+    /// All warnings but the one about the empty clients folder.
+    fn warnings(&self) -> Vec<String> {
+        let warnings = self.load_with(|_| ()).unwrap().warnings;
+        self.folder.lines(warnings.iter().filter(|warning| warning.concern != Concern::NoClients))
+    }
+}
+
+fn faults(gateway_toml: &str) -> Vec<String> {
+    Setup::new(gateway_toml).faults()
+}
+
+fn warnings(gateway_toml: &str) -> Vec<String> {
+    Setup::new(gateway_toml).warnings()
+}
+
+/// The shipped files, as they lie in the project.
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name)
+}
+
+fn load_shipped(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    Settings::load(&Sources { config: Some(shipped(name)), listen: None, data_dir: None, env }).unwrap()
+}
+
+#[test]
+fn the_shipped_file_says_what_an_empty_file_means() {
+    let shipped = load_shipped("gateway.toml", &|_| None).settings;
+    let empty = Setup::new("").settings();
+    assert_eq!(shipped.server, empty.server);
+    assert_eq!(shipped.timeouts, empty.timeouts);
+    assert_eq!(shipped.retries, empty.retries);
+    assert_eq!(shipped.ledger, empty.ledger);
+    assert_eq!(shipped.providers, empty.providers);
+    assert_eq!(shipped.capabilities, empty.capabilities);
+    assert_eq!(shipped.watch, empty.watch);
+    assert_eq!(shipped.clients_dir.file_name(), empty.clients_dir.file_name());
+}
+
+#[test]
+fn a_fresh_machine_has_three_providers_of_which_echo_serves() {
+    let loaded = load_shipped("gateway.toml", &|_| None);
+    let serving =
+        loaded.settings.providers.values().map(|provider| (&*provider.name, provider.can_be_called()));
+    assert_eq!(serving.collect::<Vec<_>>(), [("echo", true), ("groq", false), ("openai", false)]);
+    let ids: Vec<&str> = loaded.clients.iter().map(|client| &*client.id).collect();
+    assert_eq!(ids, ["groq_only_client", "openai_only_client", "test_client"]);
+}
+
+#[test]
+fn a_fresh_machine_is_told_what_is_left_to_do() {
+    let warnings = load_shipped("gateway.toml", &|_| None).warnings;
+    let path = shipped("").display().to_string();
+    let warnings: Vec<String> =
+        warnings.iter().map(|warning| warning.to_string().replace(&path, "")).collect();
+    let text = std::fs::read_to_string(shipped("gateway.toml")).unwrap();
+    let line = |header: &str| text.lines().position(|line| line == header).unwrap() + 1;
+    let key = |provider: &str, variable: &str| {
+        let line = line(&format!("[providers.{provider}]"));
+        format!(
+            "gateway.toml:{line}:1: provider `{provider}` has no key; set {variable} in the environment or in .env; until then its calls are answered 503"
+        )
+    };
+    let expected = [
+        "clients/groq_only_client.json: no credential, so that the client cannot authenticate; make one with `dsp-ai-gateway client rotate groq_only_client`",
+        "clients/openai_only_client.json: no credential, so that the client cannot authenticate; make one with `dsp-ai-gateway client rotate openai_only_client`",
+        "clients/test_client.json:4:25: client_secret_hash: the published secret of the examples; it is accepted from this machine only, so make your own with `dsp-ai-gateway client rotate test_client`",
+        "clients/test_client.json:7:20: default_model: model `mixtral-8x7b-32768` is retired as of 2025-03-20",
+        &key("openai", "OPENAI_API_KEY"),
+        &key("groq", "GROQ_API_KEY"),
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn the_shipped_default_models_are_served_and_not_retired() {
+    let settings = load_shipped("gateway.toml", &|_| None).settings;
+    for provider in settings.providers.values() {
+        let model = provider.default_model.as_deref().unwrap();
+        assert!(settings.models.concern_about(model).is_none(), "{model}");
+        assert!(provider.models.iter().any(|pattern| pattern.matches(model)), "{model}");
+    }
+}
+
+#[test]
+fn the_shipped_examples_in_comments_load_too() {
+    let text = std::fs::read_to_string(shipped("gateway.toml")).unwrap();
+    let uncommented = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(example) if !example.is_empty() && !example.starts_with(' ') => example,
+        _ => line,
+    });
+    let setup = Setup::new(&uncommented.collect::<Vec<_>>().join("\n")).env("OPENAI_API_KEY_EU", "sk-eu");
+    let settings = setup.settings();
+    assert_eq!(settings.providers["openai"].keys[0].name.as_ref(), "eu");
+    assert_eq!(settings.providers["openai"].timeouts.first_token, Duration::from_secs(60));
+    assert!(settings.providers["local"].can_be_called());
+    assert_eq!(settings.models.get("fast").unwrap().targets[0].model.as_ref(), "openai/gpt-oss-20b");
+}
+
+#[test]
+fn the_minimal_file_serves_echo_alone() {
+    let settings = load_shipped("minimal.toml", &|_| None).settings;
+    assert_eq!(settings.providers.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["echo"]);
+    assert_eq!(settings.providers["echo"].kind, ProviderKind::Echo);
+}
+
+#[test]
+fn the_example_of_an_env_file_is_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
+    let env = crate::env_file::EnvFile::read(&path).unwrap();
+    assert_eq!(env.lookup("DEFAULT_PROVIDER").as_deref(), Some("groq"));
+    assert_eq!(env.lookup("OPENAI_API_KEY"), None);
+    let loaded = load_shipped("gateway.toml", &|name| env.lookup(name));
+    assert!(loaded.warnings.iter().all(|warning| !matches!(warning.place, Place::Setting(_))));
+}
+
+#[test]
+fn every_fault_is_told_with_its_place_and_cure() {
+    let toml = "\
+[server]
+listen = \"localhost\"
+max_body_bytes = \"32MB\"
+header_timeout = 10
+body_timeout = \"0s\"
+max_in_flight = 0
+trusted_proxies = [\"10.0.0.0/8\", \"proxy\"]
+cors_origins = \"https://a\"
+lisen = 1
+[clients]
+dir = \"\"
+watch = \"yes\"
+[ledger]
+durability = \"paper\"
+keep_days = 1.5
+[timeouts]
+first_tokn = \"1s\"
+[retries]
+max_attempts = 21
+budget_ratio = 1.5
+[providers.openai]
+kind = \"opneai\"
+api_key = \"sk-oops\"
+[providers.other]
+timeouts = { stall = \"1\" }
+queue = { max = -1 }
+[nonsense]
+";
+    let expected = [
+        "gateway.toml:2:10: server.listen: `localhost` is not an address to listen on; write one such as 127.0.0.1:8000 or [::]:8000",
+        "gateway.toml:3:18: server.max_body_bytes: `32MB` is not a size; write a number of bytes, or a whole number and a unit such as \"64KiB\", \"32MiB\" or \"1GiB\"",
+        "gateway.toml:4:18: server.header_timeout: `10` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"",
+        "gateway.toml:5:16: server.body_timeout: must be longer than 0s",
+        "gateway.toml:6:17: server.max_in_flight: 0 is too small; use 1 or more",
+        "gateway.toml:7:34: server.trusted_proxies[1]: `proxy` is not an address or network; write one such as 10.0.0.0/8, 192.0.2.7 or fd00::/8",
+        "gateway.toml:8:16: server.cors_origins: expected a list, found a string",
+        "gateway.toml:9:1: server.lisen: unknown key; did you mean `listen`?",
+        "gateway.toml:11:7: clients.dir: must not be empty",
+        "gateway.toml:12:9: clients.watch: expected true or false, found a string",
+        "gateway.toml:14:14: ledger.durability: unknown durability `paper`; use one of process, disk",
+        "gateway.toml:15:13: ledger.keep_days: expected a whole number, found a decimal number",
+        "gateway.toml:17:1: timeouts.first_tokn: unknown key; did you mean `first_token`?",
+        "gateway.toml:19:16: retries.max_attempts: 21 is too large; use 20 or less",
+        "gateway.toml:20:16: retries.budget_ratio: 1.5 is outside 0 to 1",
+        "gateway.toml:22:8: providers.openai.kind: unknown kind `opneai`; use one of openai, echo",
+        "gateway.toml:23:1: providers.openai.api_key: unknown key; did you mean `api_key_env`?",
+        "gateway.toml:24:1: providers.other.base_url: missing; write the address of its API, such as \"https://api.example.com/v1\"",
+        "gateway.toml:25:22: providers.other.timeouts.stall: `1` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"",
+        "gateway.toml:26:17: providers.other.queue.max: -1 is too small; use 0 or more",
+        "gateway.toml:27:2: nonsense: unknown key; known here: server, clients, ledger, timeouts, retries, providers, models",
+    ];
+    assert_eq!(faults(toml), expected);
+}
+
+#[test]
+fn a_kind_that_is_not_served_yet_says_so() {
+    for kind in ["anthropic", "gemini"] {
+        let expected = format!(
+            "gateway.toml:2:6: providers.x.kind: kind `{kind}` is not served by this version; use openai or echo"
+        );
+        assert_eq!(faults(&format!("[providers.x]\nkind='{kind}'")), [expected]);
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let setup = Setup::new("");
+    let absent = setup.folder.path().join("absent.toml");
+    let faults = setup.load_with(|sources| sources.config = Some(absent.clone())).unwrap_err();
+    assert_eq!(setup.folder.lines(&faults), ["absent.toml: no such file or folder"]);
+}
+
+#[test]
+fn a_file_missing_at_its_usual_place_is_stood_in_for() {
+    let folder = TestFolder::new();
+    let mut report = Report::default();
+    let path = folder.path().join("gateway.toml");
+    assert!(written(&path, false, &mut report).unwrap().is_none());
+    let warnings = folder.lines(report.finish().unwrap());
+    let expected = "gateway.toml: no such file; the built-in configuration is used, with the providers openai, groq and echo";
+    assert_eq!(warnings, [expected]);
+}
+
+#[test]
+fn a_flag_goes_before_a_variable_and_a_variable_before_the_file() {
+    let setup = Setup::new("[server]\nlisten = '127.0.0.1:1'\n");
+    let port = |setup: &Setup, flag: Option<&str>| {
+        let loaded = setup.load_with(|sources| sources.listen = flag.map(str::to_owned)).unwrap();
+        loaded.settings.server.listen.port()
+    };
+    assert_eq!(port(&setup, None), 1);
+    let setup = setup.env("GATEWAY_LISTEN", "127.0.0.1:2");
+    assert_eq!(port(&setup, None), 2);
+    assert_eq!(port(&setup, Some("127.0.0.1:3")), 3);
+    let setup = setup.env("GATEWAY_LISTEN", " ");
+    assert_eq!(port(&setup, None), 1);
+}
+
+#[test]
+fn a_bad_flag_or_variable_is_named_as_such() {
+    let setup = Setup::new("")
+        .env("GATEWAY_LISTEN", ":80")
+        .env("DEFAULT_MODEL", "a b")
+        .env("GATEWAY_ADMIN_TOKEN", "to ken");
+    let listen = "`:80` is not an address to listen on; write one such as 127.0.0.1:8000 or [::]:8000";
+    assert_eq!(setup.faults(), [
+        "DEFAULT_MODEL: `a b` is not a model name; use 1 to 256 of the characters A-Z a-z 0-9 . _ : / @ + - without a `.` or `..` between slashes".to_owned(),
+        "GATEWAY_ADMIN_TOKEN: the variable holds what no key or token can be; it must be one line of visible ASCII characters without blanks".to_owned(),
+        format!("GATEWAY_LISTEN: {listen}"),
+    ]);
+    let faults = Setup::new("").load_with(|sources| sources.listen = Some(":80".to_owned())).unwrap_err();
+    assert_eq!(faults.to_string(), format!("--listen: {listen}"));
+}
+
+#[test]
+fn paths_in_the_file_are_relative_to_it_and_the_data_folder_is_not() {
+    let setup = Setup::new("[clients]\ndir = 'people'\n").file("people/.keep", "");
+    let folder = setup.folder.path().to_owned();
+    let settings = setup.settings();
+    assert_eq!(settings.clients_dir, folder.join("people"));
+    assert_eq!(settings.ledger.path, Path::new("data/ledger.db"));
+    let setup = setup.env("GATEWAY_DATA", "/var/lib/gateway");
+    assert_eq!(setup.settings().ledger.path, Path::new("/var/lib/gateway/ledger.db"));
+    let flagged = setup.load_with(|sources| sources.data_dir = Some("other".into())).unwrap().settings;
+    assert_eq!(flagged.ledger.path, Path::new("other/ledger.db"));
+    let written = Setup::new("[ledger]\npath = 'accounts.db'\n").env("GATEWAY_DATA", "elsewhere");
+    assert_eq!(written.settings().ledger.path, written.folder.path().join("accounts.db"));
+}
+
+#[test]
+fn a_variable_names_the_file_to_read() {
+    let setup = Setup::new("[server]\nmax_in_flight = 7\n");
+    let path = setup.folder.path().join("gateway.toml").display().to_string();
+    let env = |name: &str| (name == "GATEWAY_CONFIG").then(|| path.clone());
+    let sources = Sources { config: None, listen: None, data_dir: None, env: &env };
+    assert_eq!(Settings::load(&sources).unwrap().settings.server.max_in_flight, 7);
+}
+
+#[test]
+fn clocks_of_a_model_go_before_those_of_its_provider_and_those_before_the_general_ones() {
+    let settings = Setup::new(
+        "[timeouts]\nconnect = '1s'\nstall = '2s'\ntotal = '9s'\n[providers.echo.timeouts]\nstall = '3s'\nsilence = '4s'\n\
+         [models.m.timeouts]\nsilence = '5s'\ntotal = '0s'\n",
+    )
+    .settings();
+    let of_provider = settings.providers["echo"].timeouts;
+    assert_eq!(of_provider.connect, Duration::from_secs(1));
+    assert_eq!((of_provider.stall, of_provider.silence), (Duration::from_secs(3), Duration::from_secs(4)));
+    assert_eq!(of_provider.total, Some(Duration::from_secs(9)));
+    let of_model = of_provider.overridden_by(&settings.models.get("m").unwrap().timeouts);
+    assert_eq!((of_model.stall, of_model.silence), (Duration::from_secs(3), Duration::from_secs(5)));
+    assert_eq!(of_model.total, None);
+    assert_eq!(of_model.answer, Duration::from_secs(600));
+}
+
+#[test]
+fn a_provider_of_a_shipped_name_takes_from_there_what_it_leaves_out() {
+    let settings = Setup::new("[providers.groq]\nbase_url = 'http://127.0.0.1:9/v1/'\nmax_concurrency = 2\n")
+        .env("GROQ_API_KEY", "gsk-1")
+        .settings();
+    let groq = &settings.providers["groq"];
+    assert_eq!(settings.providers.len(), 1);
+    assert_eq!(groq.keys[0].base_url.as_ref(), "http://127.0.0.1:9/v1");
+    assert_eq!(groq.keys[0].api_key.as_ref().unwrap().expose(), "gsk-1");
+    assert_eq!(groq.default_model.as_deref(), Some("openai/gpt-oss-20b"));
+    assert_eq!((groq.max_concurrency, groq.queue), (Some(2), QueueSettings::default()));
+}
+
+#[test]
+fn a_provider_that_was_made_another_kind_takes_nothing_from_its_namesake() {
+    let settings = Setup::new("[providers.openai]\nkind = 'echo'\n").settings();
+    let provider = &settings.providers["openai"];
+    assert_eq!(provider.keys[0].source, KeySource::NotNeeded);
+    assert!(provider.default_model.is_none() && provider.models.is_empty());
+    let faults = faults("[providers.echo]\nkind = 'openai'\n");
+    assert_eq!(
+        faults,
+        [
+            "gateway.toml:1:1: providers.echo.base_url: missing; write the address of its API, such as \"https://api.example.com/v1\""
+        ]
+    );
+}
+
+#[test]
+fn a_pool_inherits_the_address_and_key_of_its_provider() {
+    let toml = "\
+[providers.x]
+base_url = 'https://a.example/v1'
+api_key_env = 'KEY_A'
+[[providers.x.keys]]
+[[providers.x.keys]]
+name = 'eu'
+base_url = 'https://eu.example/v1'
+api_key_env = 'KEY_EU'
+weight = 3
+";
+    let setup = Setup::new(toml).env("KEY_A", "a").env("KEY_EU", "eu");
+    let settings = setup.settings();
+    let keys = settings.providers["x"]
+        .keys
+        .iter()
+        .map(|key| (&*key.name, &*key.base_url, key.api_key.as_ref().unwrap().expose(), key.weight));
+    let expected = [("0", "https://a.example/v1", "a", 1), ("eu", "https://eu.example/v1", "eu", 3)];
+    assert_eq!(keys.collect::<Vec<_>>(), expected);
+    let setup = Setup::new(toml).env("KEY_A", "a");
+    assert_eq!(
+        setup.warnings(),
+        [
+            "gateway.toml:1:1: key `eu` of provider `x` is missing; set KEY_EU in the environment or in .env; until then the other keys serve alone"
+        ]
+    );
+}
+
+#[test]
+fn a_key_may_lie_in_a_file_of_its_own() {
+    let toml = "[providers.x]\nbase_url = 'https://a.example/v1'\napi_key_file = 'keys/x'\n";
+    let setup = Setup::new(toml).file("keys/x", "sk-1\n");
+    assert_eq!(setup.settings().providers["x"].keys[0].api_key.as_ref().unwrap().expose(), "sk-1");
+    assert_eq!(
+        Setup::new(toml).warnings(),
+        [
+            "gateway.toml:1:1: provider `x` has no key; write the key into keys/x; until then its calls are answered 503"
+        ]
+    );
+    assert_eq!(
+        Setup::new(toml).file("keys/x", "sk 1").faults(),
+        [
+            "keys/x: the file holds what no key or token can be; it must be one line of visible ASCII characters without blanks"
+        ]
+    );
+}
+
+#[test]
+fn a_key_is_never_printed() {
+    let toml = "[providers.x]\nbase_url = 'https://a.example/v1'\napi_key_env = 'KEY'\n";
+    let good = Setup::new(toml).env("KEY", "sk-hidden").env("GATEWAY_ADMIN_TOKEN", "admin-hidden");
+    assert!(!format!("{:?}", good.load_with(|_| ()).unwrap()).contains("hidden"));
+    let bad = Setup::new(toml).env("KEY", "sk hidden");
+    let expected = "gateway.toml:3:15: providers.x.api_key_env: KEY holds what no key or token can be; it must be one line of visible ASCII characters without blanks";
+    assert_eq!(bad.faults(), [expected]);
+    let in_the_file =
+        faults("[providers.x]\nbase_url = 'https://user:hidden@a'\napi_key_env = 'sk-hidden'\n");
+    assert_eq!(
+        in_the_file,
+        [
+            "gateway.toml:2:12: providers.x.base_url: not an address of an API; write one such as https://api.example.com/v1, without user, password, `?` or `#`",
+            "gateway.toml:3:15: providers.x.api_key_env: not the name of an environment variable; a key itself belongs into that variable or into .env, never into this file",
+        ]
+    );
+}
+
+#[test]
+fn what_contradicts_itself_in_a_provider_is_a_fault() {
+    let toml = "\
+[providers.'a/b']
+kind = 'echo'
+[providers.echo]
+base_url = 'http://a'
+[providers.x]
+base_url = 'http://a'
+api_key_env = 'A'
+api_key_file = 'a'
+models = ['gpt *']
+default_model = '../x'
+[[providers.x.keys]]
+name = 'a'
+[[providers.x.keys]]
+name = 'a'
+weight = 0
+";
+    assert_eq!(
+        faults(toml),
+        [
+            "gateway.toml:1:1: providers: `a/b` is not a name; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+            "gateway.toml:4:12: providers.echo.base_url: not used by a provider of kind `echo`; remove it",
+            "gateway.toml:8:16: providers.x.api_key_file: beside `api_key_env`; keep one of the two",
+            "gateway.toml:9:11: providers.x.models[0]: `gpt *` is not a pattern; use 1 to 256 of the characters of a model name and `*`",
+            "gateway.toml:10:17: providers.x.default_model: `../x` is not a model name; use 1 to 256 of the characters A-Z a-z 0-9 . _ : / @ + - without a `.` or `..` between slashes",
+            "gateway.toml:14:8: providers.x.keys[1].name: written twice; keep one",
+            "gateway.toml:15:10: providers.x.keys[1].weight: 0 is too small; use 1 or more",
+        ]
+    );
+}
+
+#[test]
+fn an_alias_is_split_at_its_first_slash() {
+    let settings = Setup::new("[models.fast]\ntargets = ['groq/openai/gpt-oss-20b']\n").settings();
+    let target = &settings.models.get("fast").unwrap().targets[0];
+    assert_eq!((&*target.provider, &*target.model), ("groq", "openai/gpt-oss-20b"));
+    assert!(settings.models.get("slow").is_none());
+}
+
+#[test]
+fn a_target_that_cannot_be_called_is_a_fault() {
+    let toml = "\
+[models.'a b']
+targets = ['gpt-5', 'nowhere/gpt-5', 'echo/']
+[models.b]
+targets = []
+[models.c]
+replacement = 'd'
+[models.d]
+retired = '2026-01-01'
+";
+    let names =
+        "use 1 to 256 of the characters A-Z a-z 0-9 . _ : / @ + - without a `.` or `..` between slashes";
+    assert_eq!(faults(toml), [
+        format!("gateway.toml:1:1: models: `a b` is not a model name; {names}"),
+        "gateway.toml:2:12: models.\"a b\".targets[0]: `gpt-5` is not a target; write provider/model".to_owned(),
+        "gateway.toml:2:21: models.\"a b\".targets[1]: provider `nowhere` is not configured; the providers are echo, groq, openai".to_owned(),
+        "gateway.toml:2:38: models.\"a b\".targets[2]: `echo/` is not a target; write provider/model".to_owned(),
+        "gateway.toml:4:11: models.b.targets: must not be empty".to_owned(),
+        "gateway.toml:6:15: models.c.replacement: a replacement without a date; add `retired`, such as retired = 2026-08-16".to_owned(),
+        "gateway.toml:8:11: models.d.retired: expected a date such as 2026-08-16, without quotation marks, found a string".to_owned(),
+    ]);
+}
+
+#[test]
+fn what_works_but_surprises_is_warned_about() {
+    let toml = "\
+[server]
+max_buffered_bytes = 5
+[providers.a]
+kind = 'echo'
+models = ['m*']
+[providers.b]
+kind = 'echo'
+models = ['x', 'm*']
+default_model = 'old'
+[models.chain]
+targets = ['a/new', 'b/old']
+[models.old]
+retired = 2025-03-20
+replacement = 'a/new'
+";
+    let setup = Setup::new(toml).env("DEFAULT_PROVIDER", "groq").env("DEFAULT_MODEL", "old");
+    assert_eq!(
+        setup.warnings(),
+        [
+            "DEFAULT_MODEL: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+            "DEFAULT_PROVIDER: provider `groq` is not configured",
+            "gateway.toml: providers.b.default_model: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+            "gateway.toml:2:22: server.max_buffered_bytes: smaller than max_body_bytes, so that the largest bodies are always refused",
+            "gateway.toml:8:16: providers.b.models[1]: `m*` stands under provider `a` too, which gets these models",
+            "gateway.toml:11:11: models.chain.targets: 2 targets; this version calls the first one only",
+            "gateway.toml:11:21: models.chain.targets[1]: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_warned_about_when_all_is_well() {
+    assert_eq!(warnings("[providers.echo]\n"), [""; 0]);
+}
+
+#[test]
+fn a_model_table_beside_the_file_stands_in_for_the_built_in_one() {
+    let table = "\
+date = 2026-11-25
+[x.'*']
+cap_member = 'max_completion_tokens'
+context = 1000
+[x.'big-*']
+context = 2000
+takes_temperature = false
+[x.'big-*-mini']
+max_output = 10
+";
+    let capabilities = Setup::new("").file("models.toml", table).settings().capabilities;
+    let of_all = capabilities.of("x", "small");
+    assert_eq!((of_all.cap_member, of_all.context), (CapMember::MaxCompletionTokens, Some(1000)));
+    let of_mini = capabilities.of("x", "big-1-mini");
+    assert_eq!((of_mini.context, of_mini.max_output), (Some(2000), Some(10)));
+    assert_eq!((of_mini.cap_member, of_mini.takes_temperature), (CapMember::MaxCompletionTokens, false));
+    assert_eq!(capabilities.of("openai", "gpt-5.1"), Capability::default());
+    assert_eq!(capabilities.date, Some(jiff::civil::date(2026, 11, 25)));
+}
+
+#[test]
+fn the_built_in_model_table_knows_the_rules_of_the_shipped_providers() {
+    let capabilities = Setup::new("").settings().capabilities;
+    let of = |provider, model| {
+        let capability = capabilities.of(provider, model);
+        (capability.cap_member.as_str(), capability.takes_temperature)
+    };
+    assert_eq!(of("openai", "gpt-5.4-nano"), ("max_completion_tokens", false));
+    assert_eq!(of("openai", "gpt-4o-mini"), ("max_completion_tokens", true));
+    assert_eq!(of("groq", "openai/gpt-oss-20b"), ("max_completion_tokens", true));
+    assert_eq!(of("local", "llama3.2"), ("max_tokens", true));
+}
+
+#[test]
+fn faults_of_the_model_table_are_told_together_with_the_others() {
+    let table = "date = 'today'\n[x.'a b']\ncontext = 0\ncap_member = 'max'\n[x.y]\nprice = 1\n";
+    assert_eq!(
+        Setup::new("[x]\n").file("models.toml", table).faults(),
+        [
+            "gateway.toml:1:2: x: unknown key; known here: server, clients, ledger, timeouts, retries, providers, models",
+            "models.toml:1:8: date: expected a date such as 2026-08-16, without quotation marks, found a string",
+            "models.toml:2:1: `a b` is not a pattern; use 1 to 256 of the characters of a model name and `*`",
+            "models.toml:3:11: x.\"a b\".context: 0 is too small; use 1 or more",
+            "models.toml:4:14: x.\"a b\".cap_member: unknown member `max`; use one of max_tokens, max_completion_tokens",
+            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature",
+        ]
+    );
+}
+
+#[test]
+fn a_broken_file_is_told_before_anything_else_is_read() {
+    assert_eq!(faults("[server\n"), ["gateway.toml:1:8: not valid TOML: unclosed table, expected `]`"]);
+}
+
+#[test]
+fn a_missing_clients_folder_is_a_fault() {
+    assert_eq!(faults("[clients]\ndir = 'absent'\n"), ["absent: no such file or folder"]);
+}
