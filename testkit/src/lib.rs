@@ -50,6 +50,7 @@ pub mod headers;
 pub mod raw_client;
 pub mod reply;
 pub mod seen;
+pub mod test_gateway;
 
 mod openai;
 mod wire;
@@ -61,3 +62,4 @@ pub use headers::Headers;
 pub use raw_client::RawClient;
 pub use reply::Reply;
 pub use seen::{Billed, Seen};
+pub use test_gateway::{TestGateway, chat_request, chat_with};
