@@ -1,0 +1,16 @@
+//! Bytes and JSON of the chat dialects the gateway speaks.
+//!
+//! Where the client's dialect is the upstream's, bytes pass as they are: a request is read in one
+//! scan and edited by splicing ([`openai::ChatRequest`]), a stream is watched frame by frame and
+//! relayed in the upstream's own buffers ([`openai::ChatStream`]). Nothing here does I/O, starts a
+//! task or reads a clock, and no input makes it panic.
+
+pub mod echo;
+pub mod error;
+pub mod estimate;
+pub mod generate;
+pub mod json;
+pub mod openai;
+pub mod splice;
+pub mod sse;
+pub mod usage;
