@@ -1,0 +1,24 @@
+"""SDKs that are closed behind each test, so that a connection that leaks is an error of that test."""
+
+import pytest
+
+from callers import groq_client, openai_client
+
+
+@pytest.fixture
+def client():
+    with openai_client() as client:
+        yield client
+
+
+@pytest.fixture
+def groq():
+    with groq_client() as client:
+        yield client
+
+
+@pytest.fixture
+def impatient():
+    """Does not try again, so that a test sees the first answer."""
+    with openai_client(max_retries=0) as client:
+        yield client

@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""The official SDKs against the release build of the gateway, with nothing changed but base URL and key.
+
+    cargo build --release -p dsp-ai-gateway -p gateway-testkit
+    python3 tests/sdk/run.py [python|node ...]
+
+Installs the pinned SDKs below the target folder, starts a fake upstream and the gateway on free ports of
+loopback, runs the suites one after the other, and ends both. The exit code is 0 when every suite passed and
+the gateway then stopped in order at once: a request that an SDK has left must not hold it up.
+
+Bounded: every wait here has an end, and the fake upstream ends by itself.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parents[1] / "target").resolve()
+
+# Seconds. A suite takes about 10; an installation waits for a registry.
+INSTALL_MAX = 600
+START_MAX = 20
+SUITE_MAX = 120
+STOP_MAX = 10
+
+# What a suite's clients are called, and what is special about them. A client `SUITE-ROLE` has the API key
+# `key-SUITE-ROLE` and the secret `secret-SUITE-ROLE`.
+ROLES = {
+    "everything": {},
+    "openai-only": {"allowed_providers": ["openai"]},
+    "models-only": {"allowed_endpoints": ["models"]},
+    "mini-only": {"allowed_models": ["gpt-*-mini"]},
+    "capped": {"max_tokens_limit": 2000},
+    "metered": {"rate_limit": {"requests_per_minute": 600, "tokens_per_day": 5_000_000}},
+    "one-a-minute": {"rate_limit": {"requests_per_minute": 1}},
+    "one-at-once": {"rate_limit": {"concurrent_requests": 1}},
+    "switched-off": {"disabled": True},
+    "without-tokens": {"rate_limit": {"tokens_per_day": 0}},
+}
+
+
+class Failed(Exception):
+    """Says what went wrong, for a person."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Runs the official SDKs against the release build of the gateway.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="python, node; default: both")
+    chosen = parser.parse_args().suites or list(SUITES)
+    if unknown := [name for name in chosen if name not in SUITES]:
+        parser.error(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
+    # So that an end from outside runs the clean-up as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        commands = {name: SUITES[name]() for name in chosen}
+        with running_gateway() as (url, log):
+            failed = [name for name, (command, folder) in commands.items() if not run_suite(name, command, folder, url)]
+            if failed:
+                tail = log.read_text(errors="replace").splitlines()[-40:]
+                print("the gateway's log ends with:", *tail, sep="\n  ", file=sys.stderr)
+                raise Failed(f"failed: {', '.join(failed)}")
+    except Failed as failure:
+        print(f"sdk: {failure}", file=sys.stderr)
+        return 1
+    print(f"sdk: passed: {', '.join(chosen)}")
+    return 0
+
+
+def install_python() -> tuple[list, Path]:
+    """A virtual environment with what requirements.txt names; gives back the suite's command and folder."""
+    requirements = HERE / "python" / "requirements.txt"
+    venv = TARGET / "sdk" / "venv"
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def install() -> None:
+        checked([sys.executable, "-m", "venv", "--clear", venv])
+        checked([python, "-m", "pip", "install", "--quiet", "--requirement", requirements])
+
+    once(venv, [requirements.read_bytes(), sys.version.encode()], install)
+    return [python, "-m", "pytest", "-p", "no:cacheprovider"], HERE / "python"
+
+
+def install_node() -> tuple[list, Path]:
+    """A copy of the suite beside its packages, which Node.js looks for next to the file that imports them."""
+    folder = TARGET / "sdk" / "node"
+    locked = [HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    npm = shutil.which("npm")
+    node = shutil.which("node")
+    if not (npm and node):
+        raise Failed("node and npm are needed on the PATH")
+
+    def install() -> None:
+        for file in locked:
+            shutil.copy(file, folder)
+        checked([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    once(folder, [file.read_bytes() for file in locked], install)
+    suites = [shutil.copy(file, folder) for file in sorted((HERE / "node").glob("*.mjs"))]
+    tests = [file for file in suites if str(file).endswith(".test.mjs")]
+    # Per test, in milliseconds.
+    return [node, "--test", "--test-timeout=20000", "--test-reporter=spec", *tests], folder
+
+
+SUITES = {"python": install_python, "node": install_node}
+
+
+def once(folder: Path, inputs: list, install) -> None:
+    """Installs unless the folder was made from these inputs already."""
+    stamp = folder / ".installed"
+    made_from = hashlib.sha256(b"\0".join(inputs)).hexdigest()
+    if stamp.exists() and stamp.read_text() == made_from:
+        return
+    print(f"sdk: installing into {folder}", flush=True)
+    stamp.unlink(missing_ok=True)
+    install()
+    stamp.write_text(made_from)
+
+
+def checked(command: list, **options) -> None:
+    try:
+        subprocess.run(command, check=True, timeout=INSTALL_MAX, stdin=subprocess.DEVNULL, **options)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Failed(f"the installation failed: {error}") from None
+
+
+def run_suite(name: str, command: list, folder: Path, url: str) -> bool:
+    print(f"sdk: {name}", flush=True)
+    environment = {name: value for name, value in os.environ.items() if not speaks_to_an_sdk(name)}
+    environment |= {"GATEWAY_URL": url, "CLIENT_PREFIX": name, "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, timeout=SUITE_MAX, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        print(f"sdk: {name} took longer than {SUITE_MAX} s", file=sys.stderr)
+        return False
+    return done.returncode == 0
+
+
+def speaks_to_an_sdk(variable: str) -> bool:
+    """Whether an SDK would read it: its own settings, and proxies."""
+    return variable.startswith(("OPENAI_", "GROQ_")) or variable.lower().endswith("_proxy")
+
+
+@contextlib.contextmanager
+def running_gateway():
+    """The gateway's address and its log, between a start of everything and its end."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-sdk-")))
+        log = folder / "gateway.log"
+        lifetime = str(len(SUITES) * SUITE_MAX + 60)
+        upstream = start(stack, "fake-upstream", ["--port", "0", "--seconds", lifetime], folder)
+        upstream_url = address(upstream, log)
+        write_configuration(folder, upstream_url)
+        arguments = ["--config", "gateway.toml", "--data", "data", "--listen", "127.0.0.1:0", "--log", "info"]
+        keys = {"UPSTREAM_KEY": "sk-upstream", "UPSTREAM_KEY_REFUSED": "sk-invalid-upstream"}
+        gateway = start(stack, "dsp-ai-gateway", arguments, folder, environment=keys, log=log)
+        yield address(gateway, log), log
+        stops_in_order(gateway)
+
+
+def start(stack, program: str, arguments: list, folder: Path, environment=None, log: Path | None = None):
+    """Starts a program of the release build, with an environment of its own; it is ended with the stack."""
+    binary = TARGET / "release" / (program + (".exe" if os.name == "nt" else ""))
+    if not binary.exists():
+        build = "cargo build --release -p dsp-ai-gateway -p gateway-testkit"
+        raise Failed(f"{binary} is missing; build it with `{build}`")
+    inherited = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    stderr = stack.enter_context(log.open("wb")) if log else None
+    process = subprocess.Popen(
+        [binary, *arguments],
+        cwd=folder,
+        env=inherited | (environment or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        bufsize=0,
+    )
+    stack.callback(end, process)
+    return process
+
+
+def end(process) -> None:
+    """Ends a process that may have ended already."""
+    process.kill()
+    process.wait(STOP_MAX)
+    process.stdout.close()
+
+
+def stops_in_order(gateway) -> None:
+    began = time.monotonic()
+    gateway.terminate()
+    try:
+        code = gateway.wait(STOP_MAX)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"the gateway still runs {STOP_MAX} s after SIGTERM: something is in flight") from None
+    if code != 0:
+        raise Failed(f"the gateway ended with exit code {code}")
+    print(f"sdk: the gateway stopped in {time.monotonic() - began:.1f} s")
+
+
+def address(process, log: Path) -> str:
+    """The URL of the line `listening on URL`."""
+    # A pipe is no socket, so on Windows the wait for the first line has no end of its own.
+    if os.name != "nt" and not select.select([process.stdout], [], [], START_MAX)[0]:
+        raise Failed(f"{process.args[0]} did not listen within {START_MAX} s")
+    line = process.stdout.readline().decode()
+    if not line.startswith("listening on "):
+        said = log.read_text(errors="replace") if log.exists() else ""
+        raise Failed(f"{process.args[0]} did not listen; it said: {line}{said}")
+    return line.removeprefix("listening on ").strip()
+
+
+def write_configuration(folder: Path, upstream_url: str) -> None:
+    template = (HERE / "gateway.toml").read_text()
+    (folder / "gateway.toml").write_text(template.replace("UPSTREAM/", f"{upstream_url}/"))
+    clients = folder / "clients"
+    clients.mkdir()
+    for suite in SUITES:
+        for role, members in ROLES.items():
+            client = client_file(f"{suite}-{role}") | members
+            (clients / f"{suite}-{role}.json").write_text(json.dumps(client, indent=2))
+
+
+def client_file(client_id: str) -> dict:
+    def sha256(secret: str) -> str:
+        return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
+
+    return {
+        "client_id": client_id,
+        "name": client_id,
+        "allowed_providers": ["*"],
+        "allowed_endpoints": ["*"],
+        "default_provider": "openai",
+        "credentials": [
+            {"type": "api_key", "hash": sha256(f"key-{client_id}")},
+            {"type": "secret", "hash": sha256(f"secret-{client_id}")},
+        ],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
