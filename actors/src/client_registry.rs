@@ -247,11 +247,15 @@ impl ClientRegistry {
         };
         for client in table.clients() {
             match old.get(&client.id) {
-                None => published.added.push(client.id.clone()),
+                None => {
+                    published.added.push(client.id.clone());
+                    // One that was removed a while ago may have left its limiter behind.
+                    tell_limits(state, client);
+                }
                 Some(before) if **before == **client => published.unchanged += 1,
-                Some(before) => {
+                Some(_) => {
                     published.changed.push(client.id.clone());
-                    tell_limits(state, before, client);
+                    tell_limits(state, client);
                 }
             }
         }
@@ -262,11 +266,10 @@ impl ClientRegistry {
     }
 }
 
-fn tell_limits(state: &RegistryState, before: &Client, after: &Client) {
-    if before.limits != after.limits
-        && let Some(Limiter::Up(door)) = state.limiters.get(&after.id)
-    {
-        let _ = door.send_always(RateLimiterMessage::Limits(after.limits));
+/// Tells a client's limiter, if it runs; one that starts later is told when it is up.
+fn tell_limits(state: &RegistryState, client: &Client) {
+    if let Some(Limiter::Up(door)) = state.limiters.get(&client.id) {
+        let _ = door.send_always(RateLimiterMessage::Limits(client.limits));
     }
 }
 

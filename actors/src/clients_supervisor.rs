@@ -58,6 +58,8 @@ struct Limiter {
     history: History,
     /// Whether a `Restart` is on its way; until then nothing else starts it.
     resting: bool,
+    /// Until when its client is switched off.
+    off_until: Option<Instant>,
     door: Option<Door<RateLimiterMessage>>,
 }
 
@@ -108,6 +110,7 @@ impl Actor for ClientsSupervisor {
             ClientsMessage::Restart(client) => {
                 if let Some(limiter) = state.limiters.get_mut(&client) {
                     limiter.resting = false;
+                    limiter.off_until = None;
                     self.ensure(&myself, state, client, None).await?;
                 }
             }
@@ -186,6 +189,7 @@ impl ClientsSupervisor {
             ),
             history: History::default(),
             resting: false,
+            off_until: None,
             door: None,
         });
         if let Some(limits) = limits {
@@ -207,9 +211,16 @@ impl ClientsSupervisor {
         Ok(())
     }
 
+    /// Tells the registry where a limiter is, or that it is off; of one that rests it hears when that is up.
     fn announce(&self, client: &ClientId, limiter: &Limiter) {
-        if let Some(door) = &limiter.door {
-            self.shared.to_registry(RegistryMessage::LimiterUp(client.clone(), door.clone()));
+        let client = client.clone();
+        match (&limiter.door, limiter.off_until) {
+            (Some(door), _) => self.shared.to_registry(RegistryMessage::LimiterUp(client, door.clone())),
+            (None, Some(until)) => {
+                let rest = until.saturating_duration_since(Instant::now());
+                self.shared.to_registry(RegistryMessage::SwitchedOff(client, rest));
+            }
+            (None, None) => {}
         }
     }
 
@@ -242,7 +253,8 @@ impl ClientsSupervisor {
                 let reason = format!("failed too often, rests for {}s: {reason}", REST.as_secs());
                 tracing::error!(actor = limiter.node.name(), reason, "client switched off");
                 limiter.node.ended(NodeState::Off, Some(reason));
-                self.shared.to_registry(RegistryMessage::SwitchedOff(client.clone(), REST));
+                limiter.off_until = Some(Instant::now() + REST);
+                self.announce(&client, limiter);
                 later(REST, client);
             }
         }

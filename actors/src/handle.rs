@@ -44,8 +44,8 @@ pub struct RootEnded {
 
 impl RootEnded {
     /// Waits for the end.
-    pub async fn wait(self) -> Ended {
-        let _ = self.join.await;
+    pub async fn wait(&mut self) -> Ended {
+        let _ = (&mut self.join).await;
         if self.shared.is_stopping() { Ended::Stopped } else { Ended::Escalated }
     }
 }
@@ -54,11 +54,11 @@ impl RootEnded {
 ///
 /// Fails only when an actor cannot be started at all.
 pub async fn start(
-    clients: ClientTable,
+    clients: impl Into<Arc<ClientTable>>,
     pools: Vec<PoolSettings>,
 ) -> Result<(GatewayHandle, RootEnded), SpawnErr> {
     let shared = Arc::new(Shared::default());
-    shared.clients.store(Arc::new(clients));
+    shared.clients.store(clients.into());
     shared.pool_settings.store(Arc::new(pools));
     let node = shared.tree.node("Gateway", "Gateway".to_owned(), None, gateway::MAILBOX_MAX);
     let actor = Gateway { shared: Arc::clone(&shared), node: Arc::clone(&node) };
@@ -96,9 +96,9 @@ impl GatewayHandle {
     }
 
     /// Swaps the client table and has limiters take over changed limits.
-    pub async fn publish(&self, table: ClientTable) -> Result<Published, Refusal> {
+    pub async fn publish(&self, table: impl Into<Arc<ClientTable>>) -> Result<Published, Refusal> {
         let (reply, published) = oneshot::channel();
-        self.tell_registry(RegistryMessage::Publish(Arc::new(table), reply))?;
+        self.tell_registry(RegistryMessage::Publish(table.into(), reply))?;
         published.await.map_err(|_| Refusal::Restarting { actor: "ClientRegistry" })
     }
 

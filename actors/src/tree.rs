@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
-use ractor::ActorCell;
+use ractor::{ActorCell, ActorStatus};
 use tokio::time::Instant;
 
 use crate::gate::{Gate, Mail};
@@ -25,7 +25,7 @@ pub enum NodeState {
     Resting,
     /// It failed too often and was switched off.
     Off,
-    /// It ended because it was told to.
+    /// It ended because it was told to, or with its supervisor.
     Stopped,
 }
 
@@ -47,6 +47,13 @@ struct Life {
     since: Instant,
     reason: Option<String>,
     cell: Option<ActorCell>,
+}
+
+impl Life {
+    /// An actor ends with its supervisor, and then nobody is left to note it.
+    fn is_alive(&self) -> bool {
+        self.cell.as_ref().is_some_and(|cell| cell.get_status() < ActorStatus::Stopping)
+    }
 }
 
 /// One actor's place in the tree; it stays the same while incarnations of the actor come and go.
@@ -80,7 +87,7 @@ impl Node {
 
     /// The running incarnation, for tests and examples that kill it.
     pub fn cell(&self) -> Option<ActorCell> {
-        self.life.load().as_ref().and_then(|life| life.cell.clone())
+        self.life.load().as_ref().filter(|life| life.is_alive()).and_then(|life| life.cell.clone())
     }
 
     /// Opens a message: its place in the queue is free from here on.
@@ -200,6 +207,9 @@ fn below(parent: Option<&str>, nodes: &[Arc<Node>]) -> Vec<NodeView> {
 fn view_of(node: &Node, others: &[Arc<Node>]) -> NodeView {
     let life = node.life.load();
     let (state, since, reason) = match life.as_ref() {
+        Some(life) if life.state == NodeState::Running && !life.is_alive() => {
+            (NodeState::Stopped, life.since, None)
+        }
         Some(life) => (life.state, life.since, life.reason.clone()),
         None => (NodeState::Resting, Instant::now(), None),
     };
