@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use gateway_actors::Lease;
 use gateway_protocols::estimate;
 use gateway_protocols::openai::{AnswerFault, ChatAnswer, ChatStream, StreamFault, UpstreamErrorBody};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -141,10 +142,54 @@ impl UpstreamFault {
         }
     }
 
+    /// The same without the key that the call was made with. An upstream may repeat it, and one that is a plain
+    /// word is not known by its look.
+    pub fn without_key(mut self, lease: &Lease) -> Self {
+        let said = match &mut self {
+            Self::Status { body, .. } | Self::Stream(StreamFault::Upstream(body)) => body,
+            _ => return self,
+        };
+        if let Some(key) = &lease.endpoint().api_key {
+            let texts = [&mut said.message, &mut said.kind, &mut said.param, &mut said.code];
+            for text in texts.into_iter().flatten().filter(|text| text.contains(key.expose())) {
+                *text = text.replace(key.expose(), "***");
+            }
+        }
+        self
+    }
+
+    /// The status that the upstream gave: of its answer, or of an error that came as a stream's event.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            Self::Stream(StreamFault::Upstream(error)) => status_of_event(error),
+            _ => None,
+        }
+    }
+
     /// Whether the upstream found fault with the request and not with itself.
     fn is_callers(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if passes(*status))
+        self.status().is_some_and(passes)
     }
+}
+
+/// The status that an error event names, or the one that OpenAI and Anthropic give to its code or type.
+fn status_of_event(error: &UpstreamErrorBody) -> Option<StatusCode> {
+    if let Some(status) = error.status {
+        return StatusCode::from_u16(status).ok();
+    }
+    // The code first: OpenAI's type for a wrong key is `invalid_request_error`.
+    [&error.code, &error.kind].into_iter().flatten().find_map(|word| match word.as_str() {
+        "invalid_request_error" => Some(StatusCode::BAD_REQUEST),
+        "authentication_error" | "invalid_api_key" => Some(StatusCode::UNAUTHORIZED),
+        "permission_error" => Some(StatusCode::FORBIDDEN),
+        "not_found_error" | "model_not_found" => Some(StatusCode::NOT_FOUND),
+        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" => {
+            Some(StatusCode::TOO_MANY_REQUESTS)
+        }
+        "overloaded_error" => Some(StatusCode::SERVICE_UNAVAILABLE),
+        _ => None,
+    })
 }
 
 /// Statuses of an upstream that say something about the caller's request, and so reach the caller.
@@ -293,7 +338,7 @@ impl Call {
         } else {
             let connect = self.timeouts.connect;
             let endpoint = Arc::clone(charge.lease().endpoint());
-            let sending = self.upstreams.send(connect, &endpoint, self.request.clone());
+            let sending = self.upstreams.send(connect, &endpoint, &self.request);
             within(self.silence_from(sent), until, sending).await?.map_err(|fault| match fault {
                 WireFault::ConnectTimeout => {
                     UpstreamFault::TimedOut { clock: Clock::Connect, after: connect }
@@ -378,13 +423,14 @@ async fn within<T>(
         .filter_map(|(clock, since, after)| Some((since + after?, clock, after?)));
     match ends.min_by_key(|(end, ..)| *end) {
         None => Ok(future.await),
-        Some((end, clock, after)) => tokio::time::timeout_at(end, future)
-            .await
-            .map_err(|_| UpstreamFault::TimedOut { clock, after }),
+        Some((end, clock, after)) => {
+            tokio::time::timeout_at(end, future).await.map_err(|_| UpstreamFault::TimedOut { clock, after })
+        }
     }
 }
 
 fn settle_failed(charge: Charge, fault: UpstreamFault) -> UpstreamFault {
+    let fault = fault.without_key(charge.lease());
     if fault.is_callers() {
         charge.refused_upstream();
     } else {

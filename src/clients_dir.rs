@@ -1,7 +1,7 @@
 //! The clients folder: one JSON file per client, named after its `client_id`.
 //!
 //! Owns     which files of the folder count, and what must hold between them.
-//! Called   by `Settings::load`, at start, by `check` and by a reload.
+//! Called   by `Settings::load`, at start, by `check` and by a reload; by `client_files` for one file.
 //! Bounded  by the size of a file (`config::FILE_MAX`); files are read one after the other.
 //! Fails    all or nothing: every fault of every file is noted, and with any of them no client is used.
 
@@ -14,6 +14,8 @@ use gateway_actors::client::{Client, ClientId, CredentialKind, SecretHash};
 
 use crate::config::{Concern, Document, Place, Problem, Report, Section, read_text};
 use crate::settings::Settings;
+
+pub(crate) use client_file::calling_endpoints;
 
 /// Reads every client of the folder that the settings name, in the order of file names.
 pub(crate) fn read(settings: &Settings, report: &mut Report) -> Vec<Client> {
@@ -39,7 +41,12 @@ pub(crate) fn read(settings: &Settings, report: &mut Report) -> Vec<Client> {
     clients
 }
 
-/// The files that count: `*.json`, but neither hidden ones, as editors and mounts leave them, nor folders.
+/// Whether a file of this name counts: `*.json`, but not a hidden one, as editors and mounts leave them.
+pub(crate) fn is_client_file(name: &[u8]) -> bool {
+    name.ends_with(b".json") && !name.starts_with(b".")
+}
+
+/// The files that count; never folders.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Problem::NotFound,
@@ -49,10 +56,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name();
-        let name = name.as_encoded_bytes();
         // A link is followed; one that leads nowhere is kept, so that its fault is told.
         let is_file = std::fs::metadata(entry.path()).map_or(true, |metadata| metadata.is_file());
-        if name.ends_with(b".json") && !name.starts_with(b".") && is_file {
+        if is_client_file(name.as_encoded_bytes()) && is_file {
             files.push(entry.path());
         }
     }
@@ -61,18 +67,27 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
 }
 
 fn read_file(file: &Path, settings: &Settings, report: &mut Report) -> Option<Client> {
+    match read_text(file) {
+        Ok(text) => read_client(file, &text, settings, report),
+        Err(problem) => {
+            report.fault(Place::file(file), "", problem);
+            None
+        }
+    }
+}
+
+/// Reads the client of a file that holds this text.
+pub(crate) fn read_client(
+    file: &Path,
+    text: &str,
+    settings: &Settings,
+    report: &mut Report,
+) -> Option<Client> {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
         report.fault(Place::file(file), "", Problem::FileNameNotUtf8);
         return None;
     };
-    let document = match read_text(file) {
-        Ok(text) => Document::from_json(file, &text),
-        Err(problem) => {
-            report.fault(Place::file(file), "", problem);
-            return None;
-        }
-    };
-    match document {
+    match Document::from_json(file, text) {
         Ok(document) => client_file::read(name, Section::top(&document), settings, report),
         Err(faults) => {
             report.add(faults);

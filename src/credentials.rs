@@ -22,7 +22,7 @@ use http::header::{AUTHORIZATION, FORWARDED, HeaderName};
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a request waits for a place in which argon2id may run.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
@@ -64,7 +64,9 @@ pub enum AuthFault {
         client: ClientId,
     },
     /// The client may not call from this address.
-    #[error("client `{client}` may not call from {address}; its addresses are listed in clients/{client}.json")]
+    #[error(
+        "client `{client}` may not call from {address}; its addresses are listed in clients/{client}.json"
+    )]
     AddressNotAllowed {
         /// Which client.
         client: ClientId,
@@ -94,11 +96,12 @@ impl Origin {
         let is_forwarded = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
         let mut address = peer;
         if trusted(&peer) {
-            // Later header lines come after earlier ones, as if joined by commas.
+            // Later header lines come after earlier ones, as if joined by commas. A line with bytes that are
+            // no text is read like any other: passing over it would pass over the hops that proxies added.
             let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
-            let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
-            for hop in hops {
-                let Some(hop) = parse_hop(hop.trim()) else { break };
+            let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+            for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
+                let Some(hop) = std::str::from_utf8(hop).ok().and_then(parse_hop) else { break };
                 address = hop;
                 if !trusted(&hop) {
                     break;
@@ -130,9 +133,7 @@ enum Presented<'a> {
 #[derive(Debug)]
 pub struct Authenticator {
     runs: Arc<Semaphore>,
-    /// One run at a time per address and id, so that guessing one client's secret from one place does not
-    /// take all the places.
-    guessing: DashMap<(IpAddr, ClientId), Arc<Semaphore>>,
+    turns: Arc<Turns>,
     /// Keyed hash of id, secret and PHC string, to the table's generation and the result.
     cache: DashMap<[u8; 32], (u64, bool)>,
     cache_key: [u8; 32],
@@ -143,7 +144,7 @@ impl Default for Authenticator {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             runs: Arc::new(Semaphore::new(cores)),
-            guessing: DashMap::new(),
+            turns: Arc::default(),
             cache: DashMap::new(),
             cache_key: rand::random(),
         }
@@ -241,28 +242,10 @@ impl Authenticator {
         if let Some(known) = self.cached(&key, generation) {
             return Ok(known);
         }
-        let guessing = (origin.address, client.id.clone());
-        let one_at_a_time =
-            Arc::clone(&self.guessing.entry(guessing.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))));
-        let result = self.run(&one_at_a_time, key, phc, secret, generation).await;
-        drop(one_at_a_time);
-        // Nobody else holds it any more when only the map does.
-        self.guessing.remove_if(&guessing, |_, semaphore| Arc::strong_count(semaphore) == 1);
-        result
-    }
-
-    async fn run(
-        &self,
-        one_at_a_time: &Arc<Semaphore>,
-        key: [u8; 32],
-        phc: &str,
-        secret: &[u8],
-        generation: u64,
-    ) -> Result<bool, AuthFault> {
+        let mut turn = Turn::queue(&self.turns, (origin.address, client.id.clone()));
         let places = async {
-            let own = Arc::clone(one_at_a_time).acquire_owned().await;
-            let shared = Arc::clone(&self.runs).acquire_owned().await;
-            (own, shared)
+            turn.come().await;
+            (turn, Arc::clone(&self.runs).acquire_owned().await)
         };
         let places = tokio::time::timeout(PLACE_WAIT, places).await.map_err(|_| AuthFault::Busy)?;
         // The one before us may have checked the same secret.
@@ -273,7 +256,8 @@ impl Authenticator {
         let check = move || {
             // Held here, so that a caller who leaves does not free the place of a run that goes on.
             let _places = places;
-            PasswordHash::new(&phc).is_ok_and(|hash| Argon2::default().verify_password(&secret, &hash).is_ok())
+            PasswordHash::new(&phc)
+                .is_ok_and(|hash| Argon2::default().verify_password(&secret, &hash).is_ok())
         };
         let is_right = tokio::task::spawn_blocking(check).await.map_err(|_| AuthFault::Busy)?;
         if self.cache.len() >= CACHE_MAX {
@@ -296,6 +280,40 @@ impl Authenticator {
             hash.update(part);
         }
         hash.finalize().into()
+    }
+}
+
+/// Who waits for a run of argon2id: one runs at a time per address and id, so that guessing one client's secret
+/// from one place does not take all the places.
+type Turns = DashMap<(IpAddr, ClientId), Arc<Semaphore>>;
+
+/// A place in the queue of one address and id. The last one that is dropped takes the queue with it, also when
+/// its caller has left: guesses from ever new addresses leave nothing behind.
+struct Turn {
+    turns: Arc<Turns>,
+    who: (IpAddr, ClientId),
+    queue: Option<Arc<Semaphore>>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    fn queue(turns: &Arc<Turns>, who: (IpAddr, ClientId)) -> Self {
+        let queue = Arc::clone(&turns.entry(who.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        Self { turns: Arc::clone(turns), who, queue: Some(queue), permit: None }
+    }
+
+    async fn come(&mut self) {
+        if let Some(queue) = &self.queue {
+            self.permit = Arc::clone(queue).acquire_owned().await.ok();
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop((self.permit.take(), self.queue.take()));
+        // Nobody else holds it any more when only the map does.
+        self.turns.remove_if(&self.who, |_, queue| Arc::strong_count(queue) == 1);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use gateway_actors::Refused;
+use gateway_actors::{Refusal, Refused};
 use gateway_protocols::generate::ValidationFault;
 use gateway_protocols::openai::RequestFault;
 
@@ -104,7 +104,7 @@ pub enum Fault {
     },
     /// The tree refused the job.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(Box<Refused>),
     /// The upstream failed.
     #[error("provider `{provider}`: {fault}")]
     Upstream {
@@ -136,6 +136,19 @@ pub enum Fault {
     /// A fault of our own.
     #[error("the gateway failed on this request; tell its operator the request id")]
     Bug,
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        // Boxed, because it carries the state of all limits, and every result would be as large.
+        Self::Refused(Box::new(refused))
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Refused::from(refusal).into()
+    }
 }
 
 impl Fault {

@@ -33,6 +33,7 @@ use crate::handlers;
 use crate::live::Live;
 use crate::model_list::ModelList;
 use crate::reload::Reloader;
+use crate::request_id::RequestId;
 use crate::respond;
 use crate::routes::{self, Access, Matched, NoMatch, Route};
 
@@ -67,7 +68,7 @@ pub struct Front {
     pub admin_token: AdminToken,
     /// Set when the gateway takes no new work.
     pub draining: AtomicBool,
-    /// Cancelled when running streams must end.
+    /// Cancelled when what runs must end.
     pub cut_off: CancellationToken,
 }
 
@@ -75,7 +76,7 @@ pub struct Front {
 #[derive(Debug)]
 pub struct Exchange {
     /// Our id for it.
-    pub id: String,
+    pub id: RequestId,
     /// Its method.
     pub method: Method,
     /// Its path, as it came.
@@ -103,11 +104,18 @@ pub fn filter(
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
         .and(warp::body::stream())
-        .then(async |front: Arc<Front>, method, path: warp::path::FullPath, headers, peer: Option<Peer>, body| {
-            // `accept.rs` names the peer of every connection; without one nobody is local or trusted.
-            let peer = peer.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
-            front.answer(method, path.as_str(), headers, peer, body).await
-        })
+        .then(
+            async |front: Arc<Front>,
+                   method,
+                   path: warp::path::FullPath,
+                   headers,
+                   peer: Option<Peer>,
+                   body| {
+                // `accept.rs` names the peer of every connection; without one nobody is local or trusted.
+                let peer = peer.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
+                front.answer(method, path.as_str(), headers, peer, body).await
+            },
+        )
         .recover(async |_| Ok::<_, Infallible>(respond::respond(Dialect::Seed, &Fault::Bug, "")))
         .unify()
 }
@@ -127,7 +135,7 @@ impl Front {
     {
         let live = self.live.load_full();
         let exchange = Exchange {
-            id: format!("req_{:032x}", rand::random::<u128>()),
+            id: RequestId::new(),
             origin: Origin::of(peer, &headers, &live.settings.server.trusted_proxies),
             dialect: Dialect::of_path(path),
             arrived: Instant::now(),
@@ -136,14 +144,20 @@ impl Front {
             headers,
             live,
         };
-        let mut response = match self.route(&exchange, body).await {
+        // The head of an answer has come, or the gateway will wait for it no longer.
+        let routed = tokio::select! {
+            biased;
+            routed = self.route(&exchange, body) => routed,
+            () = self.cut_off.cancelled() => Err(Fault::Draining),
+        };
+        let mut response = match routed {
             Ok(response) => response,
-            Err(fault) => respond::respond(exchange.dialect, &fault, &exchange.id),
+            Err(fault) => respond::respond(exchange.dialect, &fault, exchange.id.as_str()),
         };
         exchange.sign(response.headers_mut());
         cors::allow(&exchange, response.headers_mut());
         tracing::info!(
-            request_id = exchange.id,
+            request_id = exchange.id.as_str(),
             method = %exchange.method,
             path = exchange.path_shown(),
             status = response.status().as_u16(),
@@ -222,10 +236,9 @@ impl Front {
     }
 
     async fn identify(&self, exchange: &Exchange) -> Result<Arc<Client>, Fault> {
-        let table = self.gateway.shared().clients().clone();
         let now = self.gateway.shared().clock().now();
-        let origin = exchange.origin;
-        Ok(self.authenticator.identify(&exchange.headers, origin, &table, now.unix_ms).await?)
+        let (origin, clients) = (exchange.origin, &exchange.live.clients);
+        Ok(self.authenticator.identify(&exchange.headers, origin, clients, now.unix_ms).await?)
     }
 
     async fn read<S, D>(&self, exchange: &Exchange, body: S) -> Result<BufferedBody, Fault>
@@ -243,7 +256,8 @@ impl Front {
             max_buffered_bytes: server.max_buffered_bytes,
             body_timeout: server.body_timeout,
         };
-        let length = exchange.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length =
+            exchange.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         Ok(read_body(body, length, &limits, &self.budget).await?)
     }
 }
@@ -251,11 +265,10 @@ impl Front {
 impl Exchange {
     /// The ids by which this answer is found again.
     fn sign(&self, headers: &mut HeaderMap) {
-        let Ok(id) = HeaderValue::try_from(&self.id) else { return };
         if self.dialect == Dialect::Anthropic {
-            headers.insert(&REQUEST_ID, id.clone());
+            headers.insert(&REQUEST_ID, self.id.header());
         }
-        headers.insert(&X_REQUEST_ID, id);
+        headers.insert(&X_REQUEST_ID, self.id.header());
         let theirs = self.headers.get(&X_REQUEST_ID).filter(|value| {
             let length = 1..=CLIENT_REQUEST_ID_MAX;
             length.contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
@@ -281,12 +294,10 @@ fn is_json(content_type: &HeaderValue) -> bool {
 
 /// The answer to a request whose handler panicked.
 pub fn panicked(panicked: &Panicked<'_>) -> Response {
-    let id = format!("req_{:032x}", rand::random::<u128>());
-    tracing::error!(request_id = id, panic = panicked.message, "a request handler panicked");
-    let mut response = respond::respond(Dialect::of_path(panicked.uri.path()), &Fault::Bug, &id);
-    if let Ok(id) = HeaderValue::try_from(id) {
-        response.headers_mut().insert(&X_REQUEST_ID, id);
-    }
+    let id = RequestId::new();
+    tracing::error!(request_id = id.as_str(), panic = panicked.message, "a request handler panicked");
+    let mut response = respond::respond(Dialect::of_path(panicked.uri.path()), &Fault::Bug, id.as_str());
+    response.headers_mut().insert(&X_REQUEST_ID, id.header());
     response
 }
 

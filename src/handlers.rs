@@ -7,9 +7,11 @@ pub mod models;
 pub mod openai;
 mod probes;
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use gateway_actors::{Client, Refusal, View};
+use bytes::BytesMut;
+use gateway_actors::{Client, Refusal, Target, View};
 use gateway_limits::Ask;
 use http::{HeaderName, HeaderValue};
 use warp::reply::Response;
@@ -28,6 +30,9 @@ const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
 /// How long a request waits for its dispatch, a pool's queue not counted: actors answer in microseconds, or
 /// are being restarted.
 const ADMISSION_WAIT: Duration = Duration::from_secs(10);
+
+/// Headers of an answer after dispatch.
+const HEADERS_EXPECTED: usize = 24;
 
 static X_GATEWAY_PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
 static X_GATEWAY_MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
@@ -52,12 +57,21 @@ struct Cap {
 
 /// Which cap holds: the caller's, within its client's limit; else, for a client whose output is limited in any
 /// way, the smaller of its limit and the model's largest output.
-fn cap(client: &Client, asked: Option<u64>, max_output: Option<u64>, param: &'static str) -> Result<Cap, Fault> {
+fn cap(
+    client: &Client,
+    asked: Option<u64>,
+    max_output: Option<u64>,
+    param: &'static str,
+) -> Result<Cap, Fault> {
     let largest = max_output.unwrap_or(UNKNOWN_MAX_OUTPUT);
     let limit = client.max_tokens_limit;
     let clamps = client.max_tokens_policy == gateway_actors::client::MaxTokensPolicy::Clamp;
     match (asked, limit) {
-        (Some(asked), Some(limit)) if asked > limit && clamps => Ok(Cap { sent: Some(limit), reserved: limit }),
+        // Blocked: there is no cap so small that it would fit.
+        (_, Some(0)) => Err(Fault::CapAboveLimit { limit: 0, param }),
+        (Some(asked), Some(limit)) if asked > limit && clamps => {
+            Ok(Cap { sent: Some(limit), reserved: limit })
+        }
         (Some(asked), Some(limit)) if asked > limit => Err(Fault::CapAboveLimit { limit, param }),
         (Some(asked), _) => Ok(Cap { sent: None, reserved: asked }),
         (None, limit) => {
@@ -81,8 +95,7 @@ struct Dispatched {
 /// What the answer's head says of the dispatch.
 #[derive(Debug, Clone)]
 struct Shown {
-    provider: String,
-    model: String,
+    target: Target,
     limits: Option<View>,
 }
 
@@ -99,13 +112,9 @@ async fn dispatch(
     let wait = ADMISSION_WAIT + resolved.provider.queue.wait;
     let dispatch = match tokio::time::timeout(wait, admission).await {
         Ok(answer) => answer?,
-        Err(_) => return Err(Fault::Refused(Refusal::Overloaded { actor: "the gateway" }.into())),
+        Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
-    let shown = Shown {
-        provider: resolved.target.provider.to_string(),
-        model: resolved.target.model.to_string(),
-        limits: dispatch.limits,
-    };
+    let shown = Shown { target: resolved.target.clone(), limits: dispatch.limits };
     Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
 }
 
@@ -113,24 +122,45 @@ impl Shown {
     /// Puts it into an answer, success or not.
     fn sign(&self, exchange: &Exchange, mut response: Response, upstream_time: Option<Duration>) -> Response {
         let headers = response.headers_mut();
+        // In one step: these, the limits' eight, and the few of ours that follow.
+        headers.reserve(HEADERS_EXPECTED);
         limit_headers::insert(headers, self.limits.as_ref(), None);
-        let named = [(&X_GATEWAY_PROVIDER, &self.provider), (&X_GATEWAY_MODEL, &self.model)];
+        let named = [(&X_GATEWAY_PROVIDER, &*self.target.provider), (&X_GATEWAY_MODEL, &*self.target.model)];
         for (name, value) in named {
-            headers.extend(HeaderValue::try_from(value).map(|value| (name.clone(), value)));
+            headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));
         }
-        headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from(1));
+        headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from_static("1"));
         let whole = exchange.arrived.elapsed();
         let upstream = upstream_time.unwrap_or(whole).min(whole);
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let timing = format!("gateway;dur={:.2}, upstream;dur={:.1}", ms(whole - upstream), ms(upstream));
-        headers.extend(HeaderValue::try_from(timing).map(|value| (SERVER_TIMING.clone(), value)));
+        headers.extend(server_timing(whole - upstream, upstream).map(|value| (SERVER_TIMING.clone(), value)));
         response
     }
 
     /// The answer to a request whose upstream failed.
     fn failed(&self, exchange: &Exchange, fault: crate::call::UpstreamFault) -> Response {
-        tracing::warn!(request_id = exchange.id, provider = self.provider, fault = fault.as_str(), "upstream failed");
-        let fault = Fault::Upstream { provider: self.provider.clone(), fault };
-        self.sign(exchange, respond::respond(exchange.dialect, &fault, &exchange.id), None)
+        tracing::warn!(
+            request_id = exchange.id.as_str(),
+            provider = &*self.target.provider,
+            fault = fault.as_str(),
+            "upstream failed"
+        );
+        let fault = Fault::Upstream { provider: self.target.provider.to_string(), fault };
+        self.sign(exchange, respond::respond(exchange.dialect, &fault, exchange.id.as_str()), None)
     }
+}
+
+/// W3C Server-Timing, in milliseconds: ours to the hundredth, the upstream's to the tenth.
+fn server_timing(gateway: Duration, upstream: Duration) -> Option<HeaderValue> {
+    let (own, theirs) = (gateway.as_micros() / 10, upstream.as_micros() / 100);
+    let mut timing = BytesMut::with_capacity(64);
+    // Writing to a buffer that grows cannot fail.
+    let _ = write!(
+        timing,
+        "gateway;dur={}.{:02}, upstream;dur={}.{}",
+        own / 100,
+        own % 100,
+        theirs / 10,
+        theirs % 10
+    );
+    HeaderValue::from_maybe_shared(timing.freeze()).ok()
 }

@@ -1,11 +1,12 @@
 //! The state of a client's limits as response headers, in OpenAI's form and the IETF draft's.
 //!
 //! `x-ratelimit-*` as OpenAI's API reference gives them (resets as `6m0s`, `88ms`); `RateLimit-Policy` and
-//! `RateLimit` as in draft-ietf-httpapi-ratelimit-headers.
+//! `RateLimit` as in draft-ietf-httpapi-ratelimit-headers. All values of an answer share one allocation.
 
 use std::fmt::Write;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use gateway_actors::View;
 use gateway_limits::{LimitName, Meter};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -26,28 +27,30 @@ static LIMITED_BY: HeaderName = HeaderName::from_static("x-ratelimit-limited-by"
 static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static STATE: HeaderName = HeaderName::from_static("ratelimit");
 
+/// Room for all values: four numbers of up to 20 digits, two resets of 16, and per policy twice 60.
+const VALUES_MAX: usize = 512;
+
 /// Adds the headers of all limits that are set, and names the one that refused.
 pub fn insert(headers: &mut HeaderMap, view: Option<&View>, limited_by: Option<LimitName>) {
     if let Some(limit) = limited_by {
         headers.insert(&LIMITED_BY, HeaderValue::from_static(limit.as_str()));
     }
     let Some(view) = view else { return };
-    triple(headers, &REQUESTS, view.requests_per_minute);
-    triple(headers, &TOKENS, view.tokens());
-    let (mut policy, mut state) = (String::new(), String::new());
-    for meter in view.meters() {
-        let Some((name, window)) = policy_of(meter.name) else { continue };
-        let separator = if policy.is_empty() { "" } else { ", " };
-        // Writing to a String cannot fail.
-        let _ = write!(policy, "{separator}\"{name}\";q={};w={window}", meter.max);
+    let mut values = Values(BytesMut::with_capacity(VALUES_MAX));
+    triple(headers, &mut values, &REQUESTS, view.requests_per_minute);
+    triple(headers, &mut values, &TOKENS, view.tokens());
+    let policies = || view.meters().filter_map(|meter| Some((policy_of(meter.name)?, meter)));
+    for (at, ((name, window), meter)) in policies().enumerate() {
+        let separator = if at == 0 { "" } else { ", " };
+        values.write(format_args!("{separator}\"{name}\";q={};w={window}", meter.max));
+    }
+    values.insert(headers, &POLICY);
+    for (at, ((name, _), meter)) in policies().enumerate() {
+        let separator = if at == 0 { "" } else { ", " };
         let seconds = meter.reset.as_millis().div_ceil(1000);
-        let _ = write!(state, "{separator}\"{name}\";r={};t={seconds}", meter.remaining);
+        values.write(format_args!("{separator}\"{name}\";r={};t={seconds}", meter.remaining));
     }
-    if !policy.is_empty() {
-        for (name, value) in [(&POLICY, policy), (&STATE, state)] {
-            headers.extend(HeaderValue::try_from(value).map(|value| (name.clone(), value)));
-        }
-    }
+    values.insert(headers, &STATE);
 }
 
 /// A policy's short name and its window in seconds; a bound on calls at once has no window.
@@ -60,31 +63,56 @@ fn policy_of(limit: LimitName) -> Option<(&'static str, u32)> {
     }
 }
 
-fn triple(headers: &mut HeaderMap, names: &[HeaderName; 3], meter: Option<Meter>) {
+fn triple(headers: &mut HeaderMap, values: &mut Values, names: &[HeaderName; 3], meter: Option<Meter>) {
     let Some(meter) = meter else { return };
     let [limit, remaining, reset] = names;
-    headers.insert(limit, HeaderValue::from(meter.max));
-    headers.insert(remaining, HeaderValue::from(meter.remaining));
-    headers.extend(HeaderValue::try_from(duration(meter.reset)).map(|value| (reset.clone(), value)));
+    values.write(format_args!("{}", meter.max));
+    values.insert(headers, limit);
+    values.write(format_args!("{}", meter.remaining));
+    values.insert(headers, remaining);
+    values.write_duration(meter.reset);
+    values.insert(headers, reset);
 }
 
-/// As OpenAI writes them: `6m0s`, `1.5s`, `88ms`, `0s`; rounded up to a millisecond.
-fn duration(duration: Duration) -> String {
-    let ms = duration.as_nanos().div_ceil(1_000_000);
-    let (hours, minutes, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms % 60_000);
-    let mut text = String::new();
-    let seconds = match (rest / 1000, rest % 1000) {
-        (0, part) if part > 0 && ms < 1000 => return format!("{part}ms"),
-        (whole, 0) => format!("{whole}s"),
-        (whole, part) => format!("{whole}.{part:03}").trim_end_matches('0').to_owned() + "s",
-    };
-    if hours > 0 {
-        let _ = write!(text, "{hours}h");
+/// Header values, written one after the other into one buffer.
+struct Values(BytesMut);
+
+impl Values {
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a buffer that grows cannot fail.
+        let _ = self.0.write_fmt(text);
     }
-    if hours > 0 || minutes > 0 {
-        let _ = write!(text, "{minutes}m");
+
+    /// As OpenAI writes them: `6m0s`, `1.5s`, `88ms`, `0s`; rounded up to a millisecond.
+    fn write_duration(&mut self, duration: Duration) {
+        let ms = duration.as_nanos().div_ceil(1_000_000);
+        let (hours, minutes, seconds, part) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+        if ms > 0 && ms < 1000 {
+            return self.write(format_args!("{part}ms"));
+        }
+        if hours > 0 {
+            self.write(format_args!("{hours}h"));
+        }
+        if hours > 0 || minutes > 0 {
+            self.write(format_args!("{minutes}m"));
+        }
+        match part {
+            0 => self.write(format_args!("{seconds}s")),
+            part if part % 100 == 0 => self.write(format_args!("{seconds}.{}s", part / 100)),
+            part if part % 10 == 0 => self.write(format_args!("{seconds}.{:02}s", part / 10)),
+            part => self.write(format_args!("{seconds}.{part:03}s")),
+        }
     }
-    text + &seconds
+
+    /// What was written since the last one, as a header; nothing is no header.
+    fn insert(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
+        if self.0.is_empty() {
+            return;
+        }
+        if let Ok(value) = HeaderValue::from_maybe_shared(self.0.split().freeze()) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,9 +132,14 @@ mod tests {
             (3_600_000, "1h0m0s"),
             (86_399_010, "23h59m59.01s"),
         ];
-        for (ms, written) in cases {
-            assert_eq!(duration(Duration::from_millis(ms)), written);
+        let written = |duration| {
+            let mut values = Values(BytesMut::new());
+            values.write_duration(duration);
+            String::from_utf8(values.0.to_vec()).unwrap()
+        };
+        for (ms, expected) in cases {
+            assert_eq!(written(Duration::from_millis(ms)), expected);
         }
-        assert_eq!(duration(Duration::from_micros(1)), "1ms");
+        assert_eq!(written(Duration::from_micros(1)), "1ms");
     }
 }

@@ -1,21 +1,24 @@
-//! The settings in force, and what is built from them; swapped whole at a reload.
+//! The settings and clients in force, and what is built from them; swapped whole at a reload.
 //!
 //! A request takes one `Arc` of it at its start and is judged by that to its end.
 
 use std::sync::Arc;
 
 use gateway_actors::provider_pool::KeySettings;
-use gateway_actors::{Endpoint, PoolSettings};
+use gateway_actors::{ClientTable, Endpoint, PoolSettings};
 
 use crate::resolve;
 use crate::settings::{ProviderSettings, Settings};
 use crate::upstream::Upstreams;
 
-/// One generation of settings.
+/// One generation of settings and clients.
 #[derive(Debug)]
 pub struct Live {
     /// The settings.
     pub settings: Settings,
+    /// The clients that came with these settings. The tree has the same table, and a client that is not in it
+    /// any more gets no admission; this one is for requests that must see one generation of both.
+    pub clients: Arc<ClientTable>,
     /// HTTP clients with their connect timeouts.
     pub upstreams: Arc<Upstreams>,
 }
@@ -25,10 +28,14 @@ impl Live {
     ///
     /// # Errors
     /// When the platform's TLS set-up cannot be used.
-    pub fn new(settings: Settings, before: Option<&Self>) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        settings: Settings,
+        clients: Arc<ClientTable>,
+        before: Option<&Self>,
+    ) -> Result<Self, reqwest::Error> {
         let before = before.map(|before| &*before.upstreams);
         let upstreams = Arc::new(Upstreams::new(resolve::connect_timeouts(&settings), before)?);
-        Ok(Self { settings, upstreams })
+        Ok(Self { settings, clients, upstreams })
     }
 
     /// What the pools are to be.

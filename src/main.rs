@@ -1,12 +1,12 @@
 //! The program: flags, logs, runtime, exit code.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use dsp_ai_gateway::cli::{Cli, Command, LogFormat, ServeFlags};
-use dsp_ai_gateway::config::Faults;
+use dsp_ai_gateway::commands::{self, FAILED, UNUSABLE, say, tell, unusable};
 use dsp_ai_gateway::env_file::{DEFAULT_ENV_FILE, EnvFile};
 use dsp_ai_gateway::front::Front;
 use dsp_ai_gateway::reload::Origins;
@@ -14,52 +14,24 @@ use dsp_ai_gateway::{Gateway, openapi};
 use gateway_actors::Ended;
 use tracing_subscriber::EnvFilter;
 
-/// The configuration cannot be used.
-const UNUSABLE: u8 = 2;
-/// Something failed at run time.
-const FAILED: u8 = 1;
+/// A request makes some hundred small allocations, and threads free what others allocated.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {
-        None | Some(Command::Serve) => serve(&cli),
-        Some(Command::Check) => check(&cli.origins()),
+    match &cli.command {
+        None | Some(Command::Serve(_)) => serve(&cli),
+        Some(Command::Check) => commands::check(&cli.origins()),
+        Some(Command::Client(command)) => commands::client(&cli.origins(), command),
+        Some(Command::Hash { argon2id }) => commands::hash(*argon2id),
         Some(Command::Openapi) => say(openapi::document()),
-    }
-}
-
-/// To standard output. A reader that has gone away (`| head`) is no failure.
-fn say(text: &str) -> ExitCode {
-    let _ = writeln!(std::io::stdout(), "{text}");
-    ExitCode::SUCCESS
-}
-
-/// To standard error, where people and logs are.
-fn tell(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-fn unusable(faults: &Faults) -> ExitCode {
-    tell(faults);
-    ExitCode::from(UNUSABLE)
-}
-
-fn check(origins: &Origins) -> ExitCode {
-    match origins.load() {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                tell(format_args!("warning: {warning}"));
-            }
-            let (clients, providers) = (loaded.clients.len(), loaded.settings.providers.len());
-            say(&format!("the configuration can be used: {clients} clients, {providers} providers"))
-        }
-        Err(faults) => unusable(&faults),
     }
 }
 
 fn serve(cli: &Cli) -> ExitCode {
     let origins = cli.origins();
-    if let Err(error) = start_logging(&cli.serve) {
+    if let Err(error) = start_logging(&cli.serve_flags()) {
         tell(error);
         return ExitCode::from(UNUSABLE);
     }
@@ -105,8 +77,7 @@ async fn run(
 #[cfg(unix)]
 async fn stop_signal(front: Arc<Front>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let signals =
-        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
     let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
         tracing::error!("signals cannot be handled; stop the process by a kill");
         return std::future::pending().await;
@@ -161,7 +132,7 @@ fn start_logging(flags: &ServeFlags) -> Result<(), String> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    match flags.log_format {
+    match flags.log_format.unwrap_or(LogFormat::Text) {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }

@@ -34,10 +34,13 @@ const LIST_MAX: usize = 8 << 20;
 /// Names of models.
 type Names = Arc<BTreeSet<String>>;
 
+/// A list and when it came; the lock lets one caller ask while the others wait for it.
+type Kept = Option<(Instant, Names)>;
+
 /// The lists, by provider.
 #[derive(Debug, Default)]
 pub struct ModelList {
-    providers: DashMap<Arc<str>, Arc<Mutex<Option<(Instant, Names)>>>>,
+    providers: DashMap<Arc<str>, Arc<Mutex<Kept>>>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +88,7 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
     };
     let (method, headers) = (Method::GET, HeaderMap::new());
     let request = UpstreamRequest { method, path: "/models", headers, body: bytes::Bytes::new() };
-    let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, request).await.ok()?;
+    let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, &request).await.ok()?;
     if answer.status != StatusCode::OK {
         return None;
     }

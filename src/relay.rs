@@ -11,10 +11,11 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use gateway_protocols::error::Dialect;
@@ -26,6 +27,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::call::{Clock, Opened, UpstreamFault};
 use crate::charge::Charge;
 use crate::front::InFlight;
+use crate::request_id::RequestId;
 use crate::respond::{self, Fault};
 use crate::settings::Timeouts;
 use crate::upstream::AnswerBody;
@@ -36,6 +38,9 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// An SSE comment, which every client skips.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// U+FEFF in UTF-8, which may stand before an event stream's first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes handed to the connection at once. Larger pieces pass uncopied, one by one.
 const COALESCED_MAX: usize = 16 << 10;
@@ -57,9 +62,9 @@ pub struct RelayContext {
     /// The client's protocol, for an error event.
     pub dialect: Dialect,
     /// The request's id, for an error event.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// The provider's name, for an error event.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// The clocks.
     pub timeouts: Timeouts,
     /// When the client's request arrived.
@@ -74,8 +79,8 @@ enum Phase {
     /// Content is late: the head has gone out, and the call is still being opened.
     Opening(SyncWrapper<Opening>),
     Flowing(Flow),
-    /// The last bytes are in `out`; the upstream may still have to end its body.
-    Ending(Option<AnswerBody>),
+    /// The last event is in `out`; the upstream may still have to end its body.
+    Ending(Option<Rest>),
     Done,
 }
 
@@ -87,6 +92,13 @@ struct Flow {
     charge: Charge,
     /// Time spent waiting since the last content.
     content_wait: Duration,
+}
+
+/// What is left of a stream behind its terminal event: the end of the body, and the second half of the event's
+/// own line end where the network cut it.
+struct Rest {
+    scan: ChatStream,
+    body: AnswerBody,
 }
 
 /// The response's body.
@@ -147,7 +159,7 @@ impl Relay {
         self.out.extend(held);
         if scan.is_terminal() {
             charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
-            self.phase = Phase::Ending(Some(body));
+            self.phase = Phase::Ending(Some(Rest { scan, body }));
         } else {
             charge.relayed(output_tokens(&scan));
             self.phase = Phase::Flowing(Flow { scan, body, charge, content_wait: Duration::ZERO });
@@ -159,7 +171,15 @@ impl Relay {
         match &mut self.phase {
             Phase::Opening(opening) => {
                 match std::task::ready!(opening.get_mut().as_mut().poll(cx)) {
-                    Ok(opened) => self.start(opened),
+                    Ok(mut opened) => {
+                        // It is a mark at a stream's beginning only, and comments have gone out.
+                        if let Some(first) = opened.held.front_mut()
+                            && first.starts_with(BYTE_ORDER_MARK)
+                        {
+                            first.advance(BYTE_ORDER_MARK.len());
+                        }
+                        self.start(opened);
+                    }
                     // Its charge is settled already.
                     Err(fault) => self.end_with(fault),
                 }
@@ -170,11 +190,14 @@ impl Relay {
                 self.take(chunk);
                 Poll::Ready(())
             }
-            Phase::Ending(body) => {
-                if let Some(open) = body
-                    && std::task::ready!(Pin::new(open).poll_next(cx)).is_none()
-                {
-                    *body = None;
+            Phase::Ending(rest) => {
+                let Some(Rest { scan, body }) = rest else { return Poll::Ready(()) };
+                let taken = match std::task::ready!(Pin::new(body).poll_next(cx)) {
+                    Some(Ok(chunk)) => scan.push(chunk, &mut self.out).is_ok(),
+                    Some(Err(_)) | None => false,
+                };
+                if !taken {
+                    *rest = None;
                 }
                 Poll::Ready(())
             }
@@ -188,7 +211,7 @@ impl Relay {
         self.in_burst = now.duration_since(self.last_chunk) < BURST_GAP;
         self.last_chunk = now;
         let Phase::Flowing(flow) = &mut self.phase else { return };
-        let before = output_tokens(&flow.scan);
+        let before = flow.scan.contents();
         let taken = match chunk {
             Some(Ok(chunk)) => flow.scan.push(chunk, &mut self.out).map_err(UpstreamFault::Stream),
             Some(Err(fault)) => Err(UpstreamFault::Wire(fault)),
@@ -200,10 +223,9 @@ impl Relay {
         if flow.scan.is_terminal() {
             return self.complete();
         }
-        let output = output_tokens(&flow.scan);
-        if output > before {
+        if flow.scan.contents() > before {
             flow.content_wait = Duration::ZERO;
-            flow.charge.relayed(output);
+            flow.charge.relayed(output_tokens(&flow.scan));
         } else {
             flow.content_wait += waited;
         }
@@ -214,13 +236,14 @@ impl Relay {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             let Flow { scan, charge, body, .. } = flow;
             charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
-            self.phase = Phase::Ending(Some(body));
+            self.phase = Phase::Ending(Some(Rest { scan, body }));
             self.timer.as_mut().reset(Instant::now() + END_WAIT);
         }
     }
 
-    fn cut(&mut self, fault: UpstreamFault) {
+    fn cut(&mut self, mut fault: UpstreamFault) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
+            fault = fault.without_key(flow.charge.lease());
             flow.charge.cut(fault.as_str(), output_tokens(&flow.scan));
         }
         self.end_with(fault);
@@ -228,16 +251,25 @@ impl Relay {
 
     fn end_with(&mut self, fault: UpstreamFault) {
         let context = &self.context;
-        tracing::warn!(request_id = context.request_id, provider = context.provider, fault = fault.as_str(), "stream ended in an error");
-        let fault = Fault::Upstream { provider: context.provider.clone(), fault };
-        self.out.push_back(respond::stream_error(context.dialect, &fault, &context.request_id));
+        tracing::warn!(
+            request_id = context.request_id.as_str(),
+            provider = &*context.provider,
+            fault = fault.as_str(),
+            "stream ended in an error"
+        );
+        let fault = Fault::Upstream { provider: context.provider.to_string(), fault };
+        self.out.push_back(respond::stream_error(context.dialect, &fault, context.request_id.as_str()));
         self.phase = Phase::Ending(None);
     }
 
     /// The gateway stops and has waited long enough.
     fn cut_off(&mut self) {
         let context = &self.context;
-        self.out.push_back(respond::stream_error(context.dialect, &Fault::Draining, &context.request_id));
+        self.out.push_back(respond::stream_error(
+            context.dialect,
+            &Fault::Draining,
+            context.request_id.as_str(),
+        ));
         self.phase = Phase::Ending(None);
     }
 
@@ -259,8 +291,8 @@ impl Relay {
                 return Poll::Ready(());
             }
             Some((at, None)) if at <= now => {
-                if let Phase::Ending(body) = &mut self.phase {
-                    *body = None;
+                if let Phase::Ending(rest) = &mut self.phase {
+                    *rest = None;
                 } else {
                     self.out.push_back(Bytes::from_static(KEEP_ALIVE));
                 }
@@ -336,6 +368,8 @@ impl Stream for Relay {
             }
             if this.read(cx).is_ready() {
                 this.waiting_since = None;
+                // The turns count in a row: more has come, so the wait begins anew.
+                this.turns = 0;
                 continue;
             }
             if !this.out.is_empty() {

@@ -1,12 +1,15 @@
 //! From the model that a caller names to the target that is called.
 //!
-//! Pure: settings and the client's own defaults in, a target or a fault out. What it finds, the client may use.
+//! Settings and the client's own defaults in, a target or a fault out; beside them only the date counts, for models
+//! that are retired. What it finds, the client may use.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_actors::glob::is_model_name;
 use gateway_actors::{Client, Target};
+use jiff::Timestamp;
+use jiff::tz::Offset;
 
 use crate::fault::Fault;
 use crate::settings::{ProviderSettings, Settings, Timeouts};
@@ -42,7 +45,8 @@ pub fn model(settings: &Settings, asker: Asker<'_>, name: &str) -> Result<Resolv
     if !is_model_name(name) {
         return Err(Fault::BadModelName);
     }
-    let target = find(settings, asker.home, name).ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?;
+    let target =
+        find(settings, asker.home, name).ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?;
     checked(settings, asker.client, name, target)
 }
 
@@ -80,15 +84,19 @@ pub fn seed(
     // A client's default model belongs to its default provider alone.
     let own = client.default_model.as_deref();
     let own = own.filter(|_| client.default_provider.as_deref() == Some(provider));
-    let model = name
-        .or(own)
-        .or(known.default_model.as_deref())
-        .or_else(|| default_model_for(settings, provider));
-    let Some(model) = model else { return Ok(Err(Missing::Model)) };
-    // A client's own default may be an alias.
-    let target = alias(settings, model)
-        .filter(|target| name.is_none() && *target.provider == *provider)
-        .unwrap_or_else(|| Target { provider: Arc::clone(&known.name), model: model.into() });
+    let (model, target) = match name.or(own).or(known.default_model.as_deref()) {
+        Some(model) => {
+            // A client's own default may be an alias.
+            let alias = alias(settings, model);
+            let alias = alias.filter(|target| name.is_none() && *target.provider == *provider);
+            let whole = || Target { provider: Arc::clone(&known.name), model: model.into() };
+            (model, alias.unwrap_or_else(whole))
+        }
+        None => match default_model_for(settings, &known.name) {
+            Some(found) => found,
+            None => return Ok(Err(Missing::Model)),
+        },
+    };
     checked(settings, client, model, target).map(Ok)
 }
 
@@ -103,14 +111,14 @@ pub enum Missing {
     Model,
 }
 
-/// `DEFAULT_MODEL`, if it belongs to this provider.
-fn default_model_for<'a>(settings: &'a Settings, provider: &str) -> Option<&'a str> {
+/// `DEFAULT_MODEL` and its target, if it belongs to this provider.
+fn default_model_for<'a>(settings: &'a Settings, provider: &Arc<str>) -> Option<(&'a str, Target)> {
     let model = settings.default_model.as_deref()?;
-    let belongs = match find(settings, None, model) {
-        Some(target) => *target.provider == *provider,
-        None => settings.default_provider.as_deref() == Some(provider),
-    };
-    belongs.then_some(model)
+    let found = find(settings, None, model).or_else(|| {
+        let default = settings.default_provider.as_deref()?;
+        (*default == **provider).then(|| Target { provider: Arc::clone(provider), model: model.into() })
+    });
+    found.filter(|target| target.provider == *provider).map(|target| (model, target))
 }
 
 /// The target of a name, first hit wins.
@@ -118,9 +126,17 @@ fn find(settings: &Settings, home: Option<&str>, name: &str) -> Option<Target> {
     alias(settings, name).or_else(|| pattern(settings, home, name)).or_else(|| prefixed(settings, name))
 }
 
-/// An entry of `[models]` with targets; this version calls the first.
+/// What an entry of `[models]` leads to: its first target, as this version calls one, or what replaces a model that
+/// is retired. A replacement that leads nowhere changes nothing.
 fn alias(settings: &Settings, name: &str) -> Option<Target> {
-    settings.models.get(name)?.targets.first().cloned()
+    let entry = settings.models.get(name)?;
+    let retired = || {
+        let today = Offset::UTC.to_datetime(Timestamp::now()).date();
+        let replacement = entry.retirement.as_ref()?.replacement_on(today)?;
+        let own = settings.models.get(replacement).and_then(|entry| entry.targets.first().cloned());
+        own.or_else(|| pattern(settings, None, replacement)).or_else(|| prefixed(settings, replacement))
+    };
+    entry.targets.first().cloned().or_else(retired)
 }
 
 /// The longest of all patterns that fit; the home provider's before all others.
@@ -138,7 +154,7 @@ fn pattern(settings: &Settings, home: Option<&str>, name: &str) -> Option<Target
 
 /// `provider/model`.
 fn prefixed(settings: &Settings, name: &str) -> Option<Target> {
-    let (provider, model) = name.split_once('/')?;
+    let (provider, model) = name.split_once('/').filter(|(_, model)| is_model_name(model))?;
     let (provider, _) = settings.providers.get_key_value(provider)?;
     Some(Target { provider: Arc::clone(provider), model: model.into() })
 }
@@ -165,6 +181,14 @@ fn checked(settings: &Settings, client: &Client, name: &str, target: Target) -> 
     Ok(Resolved { target, provider: Arc::clone(provider), timeouts })
 }
 
+/// How a client's defaults name a model: its provider, and its name there. An alias stays one.
+pub fn as_defaults(settings: &Settings, name: &str) -> Option<(Arc<str>, String)> {
+    match alias(settings, name) {
+        Some(target) => Some((target.provider, name.to_owned())),
+        None => find(settings, None, name).map(|target| (target.provider, target.model.to_string())),
+    }
+}
+
 /// A client's list may name a model alone or with its provider.
 pub fn may_use_model(client: &Client, target: &Target) -> bool {
     client.may_use_model(&target.model)
@@ -177,10 +201,9 @@ pub fn connect_timeouts(settings: &Settings) -> impl Iterator<Item = Duration> {
         let models = settings.models.iter();
         models.map(move |(_, entry)| provider.timeouts.overridden_by(&entry.timeouts).connect)
     };
-    settings
-        .providers
-        .values()
-        .flat_map(move |provider| std::iter::once(provider.timeouts.connect).chain(of_models(Arc::clone(provider))))
+    settings.providers.values().flat_map(move |provider| {
+        std::iter::once(provider.timeouts.connect).chain(of_models(Arc::clone(provider)))
+    })
 }
 
 #[cfg(test)]

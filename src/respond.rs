@@ -10,16 +10,17 @@ use gateway_actors::{Denied, Refusal, View};
 use gateway_limits::DenyReason;
 use gateway_protocols::error::{Dialect, ErrorBody, LimitInfo, render, render_stream_error};
 use gateway_protocols::generate::render_faults;
-use gateway_protocols::openai::StreamFault;
+use gateway_protocols::openai::{StreamFault, UpstreamErrorBody};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use crate::body::BodyFault;
-use crate::call::{RETRY_AFTER_MS, UpstreamFault, passes};
+use crate::call::{RETRY_AFTER_MS, RetryHeaders, UpstreamFault, passes};
 use crate::credentials::AuthFault;
 pub use crate::fault::Fault;
 use crate::limit_headers;
+use crate::reload::ReloadFault;
 
 /// Tells SDKs whether trying again can help.
 static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -73,7 +74,7 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
     let looks = looks(dialect, fault);
     let body = match fault {
         Fault::Validation(faults) => render_faults(faults),
-        Fault::Reload(fault) => fault.render(),
+        Fault::Reload(fault @ (ReloadFault::Faults(_) | ReloadFault::Upstreams(_))) => fault.render(),
         _ => body_of(dialect, fault, &looks, request_id, render),
     };
     let mut response = Response::new(body.into());
@@ -89,14 +90,13 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
         headers.insert(&X_SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if let Some(after) = looks.retry_after {
-        // Whole seconds, rounded up, at least 1: a client that waits so long is never too early.
-        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        // Both rounded up, seconds at least 1: a client that waits so long is never too early.
+        let ms = u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1);
         headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
         headers.insert(&RETRY_AFTER_MS, HeaderValue::from(ms));
     }
     if let Fault::Upstream { fault: UpstreamFault::Status { retry, .. }, .. } = fault {
-        let passed = [(RETRY_AFTER, &retry.after), (RETRY_AFTER_MS.clone(), &retry.after_ms)];
-        headers.extend(passed.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        pass_retry_headers(headers, retry);
     }
     if let Fault::Refused(refused) = fault {
         let limited_by = match &refused.refusal {
@@ -106,6 +106,21 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
         limit_headers::insert(headers, refused.limits.as_ref(), limited_by);
     }
     response
+}
+
+/// The upstream's word on when to come again takes the place of ours, in both forms: SDKs that know the one
+/// in milliseconds prefer it.
+fn pass_retry_headers(headers: &mut HeaderMap, retry: &RetryHeaders) {
+    let number = |value: &Option<HeaderValue>| value.as_ref()?.to_str().ok()?.parse::<u64>().ok();
+    let seconds = || number(&retry.after_ms).map(|ms| HeaderValue::from(ms.div_ceil(1000).max(1)));
+    if let Some(after) = retry.after.clone().or_else(seconds) {
+        headers.insert(RETRY_AFTER, after);
+        headers.remove(&RETRY_AFTER_MS);
+    }
+    let ms = || number(&retry.after).map(|seconds| HeaderValue::from(seconds.saturating_mul(1000)));
+    if let Some(after_ms) = retry.after_ms.clone().or_else(ms) {
+        headers.insert(&RETRY_AFTER_MS, after_ms);
+    }
 }
 
 /// An error event, for a stream that has begun.
@@ -167,10 +182,11 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::NotJson { .. } => Looks::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         Fault::Body(fault) => looks_of_body(fault),
         Fault::Request(fault) => Looks::invalid(StatusCode::BAD_REQUEST).param(fault.param()),
-        Fault::Validation(_) | Fault::Reload(_) => Looks::invalid(StatusCode::UNPROCESSABLE_ENTITY),
-        Fault::BadModelName | Fault::NoModel => {
-            Looks::invalid(StatusCode::BAD_REQUEST).param(Some("model"))
+        Fault::Reload(ReloadFault::Refused(refusal)) => looks_of_refusal(refusal),
+        Fault::Validation(_) | Fault::Reload(ReloadFault::Faults(_) | ReloadFault::Upstreams(_)) => {
+            Looks::invalid(StatusCode::UNPROCESSABLE_ENTITY)
         }
+        Fault::BadModelName | Fault::NoModel => Looks::invalid(StatusCode::BAD_REQUEST).param(Some("model")),
         Fault::UnknownModel { .. } => {
             Looks::new(StatusCode::NOT_FOUND, "invalid_request_error", Some("model_not_found"))
                 .param(Some("model"))
@@ -252,14 +268,19 @@ fn looks_of_denied(denied: &Denied) -> Looks {
             ..limited("insufficient_quota")
         },
         DenyReason::Reserved | DenyReason::Window | DenyReason::Busy => Looks {
-            message: Some(format!("Rate limit reached for {limit}: limit {max}, used {used}; try again in {seconds}s")),
+            message: Some(format!(
+                "Rate limit reached for {limit}: limit {max}, used {used}; try again in {seconds}s"
+            )),
             ..limited("rate_limit_exceeded")
         },
     }
 }
 
+fn bad_gateway() -> Looks {
+    Looks::new(StatusCode::BAD_GATEWAY, "server_error", Some("upstream_error"))
+}
+
 fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) -> Looks {
-    let bad_gateway = || Looks::new(StatusCode::BAD_GATEWAY, "server_error", Some("upstream_error"));
     match fault {
         UpstreamFault::Wire(_)
         | UpstreamFault::Answer(_)
@@ -269,57 +290,58 @@ fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) ->
         UpstreamFault::TimedOut { .. } => {
             Looks::new(StatusCode::GATEWAY_TIMEOUT, "server_error", Some("upstream_timeout"))
         }
-        // An error event of a stream: the upstream's words, under its own status where it names one.
         UpstreamFault::Stream(stream) => match stream {
-            StreamFault::Upstream(error) => {
-                let status = error.status.and_then(|status| StatusCode::from_u16(status).ok());
-                let status = status.filter(|status| passes(*status));
-                Looks {
-                    status: status.unwrap_or(StatusCode::BAD_GATEWAY),
-                    code: error.code.clone().or_else(|| Some("upstream_error".to_owned())),
-                    param: error.param.clone(),
-                    message: error.message.clone(),
-                    ..bad_gateway()
-                }
-            }
+            StreamFault::Upstream(error) => looks_of_event(dialect, provider, fault.status(), error),
             StreamFault::Malformed(_)
             | StreamFault::Truncated
             | StreamFault::FrameTooLarge { .. }
             | StreamFault::Empty => bad_gateway(),
         },
-        UpstreamFault::Status { status, body, .. } => match status.as_u16() {
-            529 | 503 => Looks {
-                status: if dialect == Dialect::Anthropic { *status } else { StatusCode::SERVICE_UNAVAILABLE },
-                message: Some(format!("provider `{provider}` is overloaded")),
-                ..Looks::overloaded(None)
-            },
-            // Its words may hold a part of our key.
-            401 | 403 => Looks {
-                message: Some(format!("provider `{provider}` did not accept the gateway's key (status {status})")),
-                ..bad_gateway()
-            },
-            _ if passes(*status) => {
-                let kind = match status.as_u16() {
-                    429 => "rate_limit_error",
-                    _ => "invalid_request_error",
-                };
-                Looks {
-                    status: *status,
-                    kind,
-                    code: body.code.clone(),
-                    param: body.param.clone(),
-                    message: body.message.clone().or_else(|| {
-                        Some(format!("provider `{provider}` answered with status {status}"))
-                    }),
-                    retry_after: (status.as_u16() == 429).then_some(Duration::from_secs(1)),
-                    should_not_retry: false,
-                }
-            }
-            _ => Looks {
-                message: Some(format!("provider `{provider}` answered with status {status}")),
-                ..bad_gateway()
-            },
+        UpstreamFault::Status { status, body, .. } => looks_of_status(dialect, provider, *status, body),
+    }
+}
+
+/// An error event of a stream: as an answer with that status would look; of no status, the upstream's own words.
+fn looks_of_event(
+    dialect: Dialect,
+    provider: &str,
+    status: Option<StatusCode>,
+    error: &UpstreamErrorBody,
+) -> Looks {
+    match status {
+        Some(status) if !status.is_server_error() || matches!(status.as_u16(), 503 | 529) => {
+            looks_of_status(dialect, provider, status, error)
+        }
+        _ => Looks { message: error.message.clone(), ..bad_gateway() },
+    }
+}
+
+/// An upstream's answer that is no success.
+fn looks_of_status(dialect: Dialect, provider: &str, status: StatusCode, body: &UpstreamErrorBody) -> Looks {
+    let in_our_words = || format!("provider `{provider}` answered with status {status}");
+    match status.as_u16() {
+        529 | 503 => Looks {
+            status: if dialect == Dialect::Anthropic { status } else { StatusCode::SERVICE_UNAVAILABLE },
+            message: Some(format!("provider `{provider}` is overloaded")),
+            ..Looks::overloaded(None)
         },
+        // Its words may hold a part of our key.
+        401 | 403 => Looks {
+            message: Some(format!(
+                "provider `{provider}` did not accept the gateway's key (status {status})"
+            )),
+            ..bad_gateway()
+        },
+        _ if passes(status) => Looks {
+            status,
+            kind: if status.as_u16() == 429 { "rate_limit_error" } else { "invalid_request_error" },
+            code: body.code.clone(),
+            param: body.param.clone(),
+            message: Some(body.message.clone().unwrap_or_else(in_our_words)),
+            retry_after: (status.as_u16() == 429).then_some(Duration::from_secs(1)),
+            should_not_retry: false,
+        },
+        _ => Looks { message: Some(in_our_words()), ..bad_gateway() },
     }
 }
 

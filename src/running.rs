@@ -1,6 +1,6 @@
 //! A whole gateway: how it starts, and the order in which it stops.
 //!
-//! Owns     the listener, the connections and the tree.
+//! Owns     the listener, the connections, the tree and the watch on the clients folder.
 //! Called   by `main`, tests and examples.
 //! Fails    at start with a [`StartFault`]. Stopping ends within `shutdown_delay`, `shutdown_grace` and some
 //!          seconds more, whatever connections and actors do.
@@ -17,6 +17,7 @@ use gateway_actors::{ClientTable, Ended, RootEnded};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::accept::{self, ConnectionSettings};
 use crate::admin_token::AdminToken;
@@ -26,6 +27,7 @@ use crate::live::Live;
 use crate::model_list::ModelList;
 use crate::reload::{Origins, Reloader};
 use crate::settings::Loaded;
+use crate::watch;
 
 /// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
 const IDLE_CONNECTIONS_MAX: usize = 10_000;
@@ -80,8 +82,9 @@ impl Gateway {
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
-        let live = Live::new(settings, None)?;
-        let (gateway, root) = gateway_actors::start(ClientTable::new(1, clients), live.pools()).await?;
+        let clients = Arc::new(ClientTable::new(1, clients));
+        let live = Live::new(settings, Arc::clone(&clients), None)?;
+        let (gateway, root) = gateway_actors::start(clients, live.pools()).await?;
         let front = Arc::new(Front {
             gateway,
             live: ArcSwap::from_pointee(live),
@@ -104,7 +107,8 @@ impl Gateway {
             stop_accepting.clone(),
             kill.clone(),
         ));
-        Ok(Running { address, front, root, connections, stop_accepting, kill })
+        let watch = watch::start(&front);
+        Ok(Running { address, front, root, connections, watch, stop_accepting, kill })
     }
 }
 
@@ -125,6 +129,7 @@ pub struct Running {
     front: Arc<Front>,
     root: RootEnded,
     connections: JoinHandle<()>,
+    watch: AbortOnDropHandle<()>,
     stop_accepting: CancellationToken,
     kill: CancellationToken,
 }
@@ -158,6 +163,7 @@ impl Running {
     async fn stop(&mut self) {
         let server = self.front.live.load().settings.server.clone();
         self.front.draining.store(true, Ordering::Release);
+        self.watch.abort();
         tokio::time::sleep(server.shutdown_delay).await;
         self.stop_accepting.cancel();
         if tokio::time::timeout(server.shutdown_grace, &mut self.connections).await.is_err() {

@@ -118,6 +118,17 @@ impl Settings {
         Ok(Loaded { settings, clients, warnings: report.finish()? })
     }
 
+    /// Reads the settings alone.
+    ///
+    /// # Errors
+    /// Every fault of gateway.toml, models.toml and the environment.
+    pub fn read(sources: &Sources<'_>) -> Result<Self, Faults> {
+        let mut report = Report::default();
+        let settings = Self::gather(sources, &mut report)?;
+        report.finish()?;
+        Ok(settings)
+    }
+
     /// Reads all it can and notes what is wrong, with defaults in its place. Gives up at once only on a file
     /// that is no TOML.
     fn gather(sources: &Sources<'_>, report: &mut Report) -> Result<Self, Faults> {

@@ -9,16 +9,19 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use gateway_actors::Endpoint;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body;
+use reqwest::Url;
 use sync_wrapper::SyncWrapper;
 
 /// Idle connections kept per upstream host.
@@ -184,9 +187,11 @@ struct Clients {
 }
 
 /// The HTTP clients: one pair per connect timeout in the settings, as that is the client's own.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Upstreams {
     by_connect_timeout: HashMap<Duration, Clients>,
+    /// Parsed addresses, by base URL and path: as many as the settings have endpoints and we have routes.
+    urls: DashMap<(Arc<str>, &'static str), Url>,
 }
 
 impl Upstreams {
@@ -200,6 +205,10 @@ impl Upstreams {
     ) -> Result<Self, reqwest::Error> {
         let mut by_connect_timeout = HashMap::new();
         for timeout in connect_timeouts {
+            // Nearly all models share one; a client costs milliseconds to build.
+            if by_connect_timeout.contains_key(&timeout) {
+                continue;
+            }
             let kept = before.and_then(|before| before.by_connect_timeout.get(&timeout).cloned());
             let clients = match kept {
                 Some(clients) => clients,
@@ -207,7 +216,7 @@ impl Upstreams {
             };
             by_connect_timeout.insert(timeout, clients);
         }
-        Ok(Self { by_connect_timeout })
+        Ok(Self { by_connect_timeout, urls: DashMap::new() })
     }
 
     /// Sends a request and waits for the head of the answer; resends once where [`WireFault::may_resend`].
@@ -219,13 +228,25 @@ impl Upstreams {
         &self,
         connect_timeout: Duration,
         endpoint: &Endpoint,
-        request: UpstreamRequest,
+        request: &UpstreamRequest,
     ) -> Result<UpstreamAnswer, WireFault> {
         let clients = self.by_connect_timeout.get(&connect_timeout).ok_or(WireFault::BadAddress)?;
-        match attempt(&clients.pooled, endpoint, request.clone()).await {
-            Err(fault) if fault.may_resend() => attempt(&clients.fresh, endpoint, request).await,
+        let url = self.url(endpoint, request.path)?;
+        match attempt(&clients.pooled, endpoint, url.clone(), request).await {
+            Err(fault) if fault.may_resend() => attempt(&clients.fresh, endpoint, url, request).await,
             other => other,
         }
+    }
+
+    fn url(&self, endpoint: &Endpoint, path: &'static str) -> Result<Url, WireFault> {
+        let key = (Arc::clone(&endpoint.base_url), path);
+        if let Some(url) = self.urls.get(&key) {
+            return Ok(url.clone());
+        }
+        let url = format!("{}{path}", endpoint.base_url);
+        let url = Url::parse(&url).map_err(|_| WireFault::BadAddress)?;
+        self.urls.insert(key, url.clone());
+        Ok(url)
     }
 }
 
@@ -246,9 +267,12 @@ fn client(connect_timeout: Duration, idle_max: usize) -> Result<reqwest::Client,
 async fn attempt(
     client: &reqwest::Client,
     endpoint: &Endpoint,
-    request: UpstreamRequest,
+    url: Url,
+    request: &UpstreamRequest,
 ) -> Result<UpstreamAnswer, WireFault> {
-    let mut headers = request.headers;
+    let mut outgoing = reqwest::Request::new(request.method.clone(), url);
+    let headers = outgoing.headers_mut();
+    headers.clone_from(&request.headers);
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(key) = &endpoint.api_key {
         let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
@@ -256,9 +280,10 @@ async fn attempt(
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
     }
-    let url = format!("{}{}", endpoint.base_url, request.path);
-    let sending = client.request(request.method, url).headers(headers).body(request.body).send();
-    let answer = sending.await.map_err(|error| {
+    if !request.body.is_empty() {
+        *outgoing.body_mut() = Some(request.body.clone().into());
+    }
+    let answer = client.execute(outgoing).await.map_err(|error| {
         if error.is_builder() {
             WireFault::BadAddress
         } else if error.is_connect() {

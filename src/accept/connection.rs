@@ -111,6 +111,9 @@ pub(super) async fn run<S, B>(
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(ended.map_err(Ended::Failed));
             }
+            if activity.lock().client_left() {
+                return Poll::Ready(Err(Ended::ClientLeft));
+            }
             match ready!(poll_clocks(alarm.as_mut(), &activity, &settings, cx)) {
                 Clock::KeepAlive => {
                     closing = true;
@@ -125,6 +128,7 @@ pub(super) async fn run<S, B>(
     match ended {
         Ok(()) => {}
         Err(Ended::Failed(error)) => tracing::debug!(peer = %peer.0, %error, "connection failed"),
+        Err(Ended::ClientLeft) => tracing::debug!(peer = %peer.0, "client left before its answer"),
         Err(Ended::TimeUp(clock)) => tracing::debug!(peer = %peer.0, ?clock, "connection cut"),
     }
 }
@@ -132,6 +136,7 @@ pub(super) async fn run<S, B>(
 /// Why a connection did not end by itself.
 enum Ended {
     Failed(BoxError),
+    ClientLeft,
     TimeUp(Clock),
 }
 

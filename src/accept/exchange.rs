@@ -13,7 +13,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use futures_util::future::{self, Either};
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -39,6 +39,11 @@ where
     let http2 = request.version() == Version::HTTP_2;
     let uri = request.uri().clone();
     let mut request = request.map(|incoming| RequestBody::new(incoming, activity.clone()));
+    if uri.path_and_query().is_none() {
+        // A target that is a bare authority (`CONNECT host:port`). It names nothing here, and warp panics
+        // where there is no path; no route has the one that it gets.
+        *request.uri_mut() = Uri::from_static("*");
+    }
     request.extensions_mut().insert(peer);
     let activity = activity.clone();
 

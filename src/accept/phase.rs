@@ -80,6 +80,8 @@ pub(super) struct Activity {
     write_blocked_since: Option<Instant>,
     /// The connection was told to end as soon as nothing runs on it.
     closing: bool,
+    /// The client has closed its side while a request is served.
+    client_left: bool,
 }
 
 impl Activity {
@@ -91,6 +93,7 @@ impl Activity {
             body_unread: false,
             write_blocked_since: None,
             closing: false,
+            client_left: false,
         }
     }
 
@@ -137,6 +140,21 @@ impl Activity {
     /// stream's body is in nobody's way.
     pub(super) fn body_unread(&self) -> bool {
         self.body_unread
+    }
+
+    /// Whether what the client sends now belongs to a request after the one that is served.
+    pub(super) fn reads_ahead(&self) -> bool {
+        matches!(self.phase, Phase::Serving { .. }) && !self.http2 && !self.body_unread
+    }
+
+    /// The client closed its side behind a request that is still served.
+    pub(super) fn client_leaves(&mut self) {
+        self.client_left = true;
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn client_left(&self) -> bool {
+        self.client_left
     }
 
     /// A request's answer has ended, or was dropped.

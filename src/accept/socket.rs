@@ -2,14 +2,17 @@
 //!
 //! Owns     the TCP stream.
 //! Called   by hyper, which reads and writes through it, always from the connection's own task.
-//! Bounded  by `LINGER_BYTES` thrown away at the end; the times are the connection's (see `phase`).
+//! Bounded  by `AHEAD_BYTES` kept for later requests and `LINGER_BYTES` thrown away at the end; the times are
+//!          the connection's (see `phase`).
 //! Fails    with the stream's own errors. While lingering an error is the end, not a failure: the
 //!          answer has already been handed over.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -25,6 +28,13 @@ const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// Thrown away per read, on the stack: a TCP receive buffer's usual share for one wake-up.
 const LINGER_READ: usize = 16 * 1024;
 
+/// How much of later requests is taken while an earlier one is served, in bytes: as much as a head may
+/// have. A client that sends more ahead is not seen to leave before the answer is written.
+const AHEAD_BYTES: usize = 64 * 1024;
+
+/// Taken per read of what comes ahead: hardly anything ever does, so it need not be large.
+const AHEAD_READ: usize = 4 * 1024;
+
 /// Which protocol the first bytes belong to.
 enum Opening {
     /// All bytes so far match the HTTP/2 preface; this many have come.
@@ -38,6 +48,10 @@ pub(super) struct Socket<T> {
     stream: T,
     activity: SharedActivity,
     opening: Opening,
+    /// Bytes of later requests, not yet handed to hyper.
+    ahead: BytesMut,
+    /// hyper itself waits for bytes, or for the client's end.
+    read_waits: bool,
     /// Spares the lock on writes that follow a write that moved.
     write_blocked: bool,
     write_shut: bool,
@@ -52,6 +66,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             stream,
             activity,
             opening: Opening::Preface { matched: 0 },
+            ahead: BytesMut::new(),
+            read_waits: false,
             write_blocked: false,
             write_shut: false,
             client_closed: false,
@@ -92,6 +108,30 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
+    /// Reads what comes behind a request that is being served, to notice when the client leaves. hyper
+    /// does so only while it holds no byte of a later request: behind one, be it a stray line end, the
+    /// handler would run on for nobody.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.read_waits) || self.client_closed || !self.activity.lock().reads_ahead() {
+            return;
+        }
+        let mut room = [MaybeUninit::uninit(); AHEAD_READ];
+        while self.ahead.len() < AHEAD_BYTES {
+            let mut buffer = ReadBuf::uninit(&mut room);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.ahead.extend_from_slice(buffer.filled());
+                }
+                Poll::Ready(_) => {
+                    self.client_closed = true;
+                    self.activity.lock().client_leaves();
+                    return;
+                }
+                Poll::Pending => return,
+            }
+        }
+    }
+
     /// Reads and throws away until the client closes, fails, or has sent enough.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; LINGER_READ];
@@ -117,7 +157,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let had_room = buffer.remaining() > 0;
-        let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        let outcome = if self.ahead.is_empty() {
+            let reading = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            self.read_waits = reading.is_pending();
+            ready!(reading)
+        } else {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(length));
+            Ok(())
+        };
         let bytes = &buffer.filled()[before..];
         if !bytes.is_empty() {
             self.received(bytes);
@@ -150,6 +198,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_ahead(cx);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

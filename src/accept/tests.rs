@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::service::service_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -58,6 +59,8 @@ struct Server {
     kill: CancellationToken,
     serving: JoinHandle<()>,
     events: mpsc::UnboundedReceiver<Event>,
+    /// Lets `/wait` answer.
+    go_on: Arc<Notify>,
 }
 
 impl Server {
@@ -65,7 +68,9 @@ impl Server {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let (report, events) = mpsc::unbounded_channel();
-        let service = service_fn(move |request| route(request, report.clone()));
+        let go_on = Arc::new(Notify::new());
+        let notified = Arc::clone(&go_on);
+        let service = service_fn(move |request| route(request, report.clone(), Arc::clone(&notified)));
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(serve(
             listener,
@@ -75,7 +80,7 @@ impl Server {
             stop.clone(),
             kill.clone(),
         ));
-        Self { address, stop, kill, serving, events }
+        Self { address, stop, kill, serving, events, go_on }
     }
 
     async fn connect(&self) -> RawClient {
@@ -144,6 +149,7 @@ impl Stream for Endless {
 async fn route(
     request: Request<RequestBody>,
     report: mpsc::UnboundedSender<Event>,
+    go_on: Arc<Notify>,
 ) -> Result<Response<TestBody>, Infallible> {
     let path = request.uri().path().to_owned();
     let response = match path.as_str() {
@@ -161,6 +167,11 @@ async fn route(
         "/hang" => {
             let _reporter = Reporter::new(&path, report);
             std::future::pending().await
+        }
+        "/wait" => {
+            let _ = report.send(Event::Began(path.clone()));
+            go_on.notified().await;
+            answer(StatusCode::OK, path)
         }
         "/flood" => streamed(Endless {
             _reporter: Reporter::new(&path, report),

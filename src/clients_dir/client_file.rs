@@ -27,6 +27,11 @@ const ENDPOINTS: &[&str] = &[
     "messages",
 ];
 
+/// The endpoints that call a model or list models: all but the reload, which is an operator's.
+pub(crate) fn calling_endpoints() -> impl Iterator<Item = &'static str> {
+    ENDPOINTS.iter().copied().filter(|name| *name != "clients/reload")
+}
+
 /// The most requests per minute that can be told from none at all.
 const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000_000;
 

@@ -18,7 +18,11 @@ use crate::routes::{Matched, Route};
 use crate::settings::ProviderKind;
 
 /// Answers one request of an operator.
-pub async fn answer(front: &Arc<Front>, exchange: &Exchange, matched: Matched<'_>) -> Result<Response, Fault> {
+pub async fn answer(
+    front: &Arc<Front>,
+    exchange: &Exchange,
+    matched: Matched<'_>,
+) -> Result<Response, Fault> {
     let body = match matched.line.route {
         Route::AdminTree => tree(front),
         Route::AdminReload => reload(front).await?,
@@ -88,8 +92,7 @@ async fn clients(front: &Front) -> Result<Value, Fault> {
 }
 
 async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
-    let view = front.gateway.inspect(client.id.clone()).await;
-    let view = view.map_err(|refusal| Fault::Refused(refusal.into()))?;
+    let view = front.gateway.inspect(client.id.clone()).await?;
     let amounts = |amount: fn(&Meter) -> u64| {
         let named = view.meters().map(|meter| (meter.name.as_str().to_owned(), Value::from(amount(&meter))));
         Value::Object(named.collect())
@@ -109,7 +112,7 @@ async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
 }
 
 async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {
-    let keys = front.gateway.keys().await.map_err(|refusal| Fault::Refused(refusal.into()))?;
+    let keys = front.gateway.keys().await?;
     let providers = exchange.live.settings.providers.values().map(|provider| {
         let own = keys.iter().filter(|key| key.provider == provider.name);
         json!({

@@ -81,7 +81,8 @@ pub fn answer(exchange: &Exchange, route: Route) -> Response {
             return response;
         }
     };
-    let is_known = exchange.headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == page.etag.as_bytes());
+    let is_known =
+        exchange.headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == page.etag.as_bytes());
     let mut response = if is_known { Response::default() } else { Response::new(page.html.clone().into()) };
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -90,7 +91,8 @@ pub fn answer(exchange: &Exchange, route: Route) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let own = [(CONTENT_SECURITY_POLICY, &page.csp), (ETAG, &page.etag)];
-    headers.extend(own.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
+    headers
+        .extend(own.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
     response
 }
 

@@ -33,7 +33,8 @@ pub async fn generate(
     let request = GenerateRequest::read(body.bytes()).map_err(Fault::Validation)?;
     let settings = &exchange.live.settings;
     let (provider, model) = (request.provider.as_deref(), request.model.as_deref());
-    let resolved = resolve::seed(settings, client, provider, model)?.map_err(|missing| missing_member(missing, provider))?;
+    let resolved = resolve::seed(settings, client, provider, model)?
+        .map_err(|missing| missing_member(missing, provider))?;
     let default = client.max_tokens_limit.map_or(DEFAULT_MAX_TOKENS, |limit| limit.min(DEFAULT_MAX_TOKENS));
     let asked = request.max_tokens.unwrap_or(default);
     let cap = cap(client, Some(asked), None, "max_tokens")?;
@@ -41,13 +42,14 @@ pub async fn generate(
     let capability = settings.capabilities.of(&resolved.target.provider, &resolved.target.model);
     let chat = request.to_chat(
         &resolved.target.model,
-        capability.cap_member.as_str(),
+        capability.cap_member.unwrap_or_default().as_str(),
         max_tokens,
         capability.takes_temperature,
     );
     let prompt_tokens = estimate::prompt_tokens(&chat);
 
-    let Dispatched { charge, shown } = dispatch(front, client, &resolved, prompt_tokens, cap.reserved).await?;
+    let Dispatched { charge, shown } =
+        dispatch(front, client, &resolved, prompt_tokens, cap.reserved).await?;
     let call = Call {
         upstreams: exchange.live.upstreams.clone(),
         provider: resolved.provider.clone(),

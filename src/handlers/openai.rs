@@ -3,6 +3,8 @@
 //! Called   by the front door with the body read. One scan finds the members that matter; the request goes on
 //!          as it came, but for the model's name, the output cap and `stream_options.include_usage`.
 
+use std::sync::Arc;
+
 use gateway_actors::Client;
 use gateway_protocols::estimate;
 use gateway_protocols::openai::{CapMember, ChatRequest, ChatStream, Rewrite, StreamOptions};
@@ -17,7 +19,6 @@ use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::relay::{Relay, RelayContext};
 use crate::resolve::{self, Asker, GROQ, Resolved};
-use crate::settings;
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest};
 
 use super::{Dispatched, Shown, cap, dispatch};
@@ -42,19 +43,19 @@ pub async fn chat(
     let home = exchange.path.starts_with("/openai/").then_some(GROQ);
     let resolved = resolve::model(settings, Asker { client, home }, name)?;
     let capability = settings.capabilities.of(&resolved.target.provider, &resolved.target.model);
-    let (asked, param) = asked_cap(&request);
-    let cap = cap(client, asked, capability.max_output, param)?;
-    let member = match capability.cap_member {
-        settings::CapMember::MaxTokens => CapMember::MaxTokens,
-        settings::CapMember::MaxCompletionTokens => CapMember::MaxCompletionTokens,
-    };
+    let (asked, asked_as) = (request.output_cap(), asked_as(&request));
+    let cap = cap(client, asked, capability.max_output, asked_as.unwrap_or_default().as_str())?;
+    // The caller's cap goes under the name that the model is known to take, else under the caller's own.
+    let member = capability.cap_member.or(asked_as).unwrap_or_default();
+    let sent = cap.sent.or(asked.filter(|_| asked_as != Some(member)));
     let prompt_tokens = request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add);
     let output_tokens = cap.reserved.saturating_mul(request.n());
 
-    let Dispatched { charge, shown } = dispatch(front, client, &resolved, prompt_tokens, output_tokens).await?;
+    let Dispatched { charge, shown } =
+        dispatch(front, client, &resolved, prompt_tokens, output_tokens).await?;
     let rewrite = Rewrite {
         model: (*name != *resolved.target.model).then_some(&resolved.target.model),
-        cap: cap.sent.map(|cap| (member, cap)),
+        cap: sent.map(|cap| (member, cap)),
         include_usage: request.stream(),
     };
     let call = Call {
@@ -65,7 +66,10 @@ pub async fn chat(
         request: upstream_request(exchange, request.rewrite(&rewrite)),
     };
     if request.stream() {
-        let scan = ChatStream::new(StreamOptions { show_usage: request.include_usage(), max_frame_bytes: EVENT_MAX });
+        let scan = ChatStream::new(StreamOptions {
+            show_usage: request.include_usage(),
+            max_frame_bytes: EVENT_MAX,
+        });
         drop(body);
         return Ok(stream(front, exchange, &resolved, call, charge, scan, shown, in_flight.into()).await);
     }
@@ -82,17 +86,18 @@ pub async fn chat(
     })
 }
 
-/// The caller's cap, and the member that holds it.
-fn asked_cap(request: &ChatRequest) -> (Option<u64>, &'static str) {
-    let param = if request.max_completion_tokens().is_some() { "max_completion_tokens" } else { "max_tokens" };
-    (request.output_cap(), param)
+/// The member that holds the caller's cap.
+fn asked_as(request: &ChatRequest) -> Option<CapMember> {
+    let newer = request.max_completion_tokens().map(|_| CapMember::MaxCompletionTokens);
+    newer.or(request.max_tokens().map(|_| CapMember::MaxTokens))
 }
 
 /// Of the caller's headers only the listed ones go upstream.
 pub(super) fn upstream_request(exchange: &Exchange, body: bytes::Bytes) -> UpstreamRequest {
     let mut headers = HeaderMap::with_capacity(PASSED_UPSTREAM.len() + 2);
     for name in &PASSED_UPSTREAM {
-        headers.extend(exchange.headers.get(name).map(|value| (name.clone(), value.clone())));
+        // A list may stand on several lines; `extend` appends.
+        headers.extend(exchange.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
     }
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
@@ -100,7 +105,10 @@ pub(super) fn upstream_request(exchange: &Exchange, body: bytes::Bytes) -> Upstr
 }
 
 /// Waits for the first content, or no longer than `hold_back`, and relays.
-#[expect(clippy::too_many_arguments, reason = "each is used once, and a struct for them would live for one call")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is used once, and a struct for them would live for one call"
+)]
 async fn stream(
     front: &Front,
     exchange: &Exchange,
@@ -114,7 +122,7 @@ async fn stream(
     let context = RelayContext {
         dialect: exchange.dialect,
         request_id: exchange.id.clone(),
-        provider: shown.provider.clone(),
+        provider: Arc::clone(&shown.target.provider),
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
         _in_flight: in_flight,

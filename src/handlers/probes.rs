@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use http::HeaderValue;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
-use http::HeaderValue;
 use serde_json::json;
 use warp::reply::Response;
 
+use crate::call::RETRY_AFTER_MS;
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::respond;
@@ -30,6 +31,7 @@ pub fn answer(front: &Front, route: Route) -> Result<Response, Fault> {
             let mut response = respond::json(json!({"status": "draining"}).to_string());
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(&RETRY_AFTER_MS, HeaderValue::from_static("1000"));
             response
         }
         Route::Health | Route::Live | Route::Ready => respond::json(json!({"status": "ok"}).to_string()),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gateway_actors::glob::Glob;
+pub use gateway_protocols::openai::CapMember;
 use jiff::civil::Date;
 
 use crate::config::{Document, Place, Problem, Report, Section, read_text, values};
@@ -19,26 +20,6 @@ const BUILT_IN: &str = include_str!("../../configs/models.toml");
 /// How messages name the shipped table inside the program.
 const BUILT_IN_NAME: &str = "(built-in) models.toml";
 
-/// The member of a request that caps its output.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CapMember {
-    /// `max_tokens`, which most compatible servers take.
-    #[default]
-    MaxTokens,
-    /// `max_completion_tokens`, which OpenAI's newer models insist on.
-    MaxCompletionTokens,
-}
-
-impl CapMember {
-    /// The member's name in a request.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-        }
-    }
-}
-
 /// What one model can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capability {
@@ -46,15 +27,15 @@ pub struct Capability {
     pub context: Option<u64>,
     /// The largest output, in tokens, where known.
     pub max_output: Option<u64>,
-    /// How it takes a cap on its output.
-    pub cap_member: CapMember,
+    /// How it takes a cap on its output; `None` where the table says nothing.
+    pub cap_member: Option<CapMember>,
     /// Whether it takes a temperature other than its own.
     pub takes_temperature: bool,
 }
 
 impl Default for Capability {
     fn default() -> Self {
-        Self { context: None, max_output: None, cap_member: CapMember::default(), takes_temperature: true }
+        Self { context: None, max_output: None, cap_member: None, takes_temperature: true }
     }
 }
 
@@ -86,7 +67,7 @@ impl Capabilities {
         Capability {
             context: rows.iter().find_map(|row| row.context),
             max_output: rows.iter().find_map(|row| row.max_output),
-            cap_member: rows.iter().find_map(|row| row.cap_member).unwrap_or(default.cap_member),
+            cap_member: rows.iter().find_map(|row| row.cap_member),
             takes_temperature: rows
                 .iter()
                 .find_map(|row| row.takes_temperature)

@@ -39,6 +39,13 @@ pub struct Retirement {
     pub replacement: Option<String>,
 }
 
+impl Retirement {
+    /// The model to use instead on a day: none before the end has come.
+    pub fn replacement_on(&self, day: Date) -> Option<&str> {
+        self.replacement.as_deref().filter(|_| self.since <= day)
+    }
+}
+
 impl ModelTable {
     /// What is said of a model.
     pub fn get(&self, model: &str) -> Option<&ModelEntry> {

@@ -338,6 +338,29 @@ impl RawClient {
         }
     }
 
+    /// Whether some of an answer has come. Does not wait.
+    pub async fn has_answer(&mut self) -> bool {
+        let reading = self.incoming.fill(&mut self.stream);
+        let has_come = tokio::select! {
+            biased;
+            read = reading => read.is_ok(),
+            () = std::future::ready(()) => false,
+        };
+        has_come || self.incoming.waiting() > 0
+    }
+
+    /// The next `n` bytes as they stand on the wire, interim answers (1xx) included; fewer when the
+    /// connection ends before.
+    pub async fn next_bytes(&mut self, n: usize) -> Bytes {
+        while self.incoming.waiting() < n {
+            let reading = self.incoming.fill(&mut self.stream);
+            if !patiently("more bytes", reading).await.unwrap_or(false) {
+                break;
+            }
+        }
+        self.incoming.take(n)
+    }
+
     /// Whether the body has ended, and as its framing says.
     #[must_use]
     pub fn ended_properly(&self) -> bool {

@@ -68,6 +68,7 @@ pub(crate) struct Progress {
     pub(crate) pieces: usize,
     pub(crate) finish: Option<Finish>,
     pub(crate) billed: Billed,
+    written: u64,
     body: Vec<Bytes>,
     kept: usize,
 }
@@ -75,6 +76,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Notes body bytes that were written.
     pub(crate) fn keep(&mut self, bytes: &Bytes) {
+        self.written += bytes.len() as u64;
         if self.kept + bytes.len() <= KEPT_ANSWER {
             self.kept += bytes.len();
             self.body.push(bytes.clone());
@@ -230,6 +232,12 @@ impl Seen {
         let mut whole = BytesMut::with_capacity(progress.kept);
         progress.body.iter().for_each(|part| whole.extend(part));
         whole.freeze()
+    }
+
+    /// How many bytes of its answer's body were written so far.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.progress.borrow().written
     }
 
     /// What the upstream charges for it, so far.

@@ -34,12 +34,14 @@ pub struct Builder {
     toml: String,
     clients: Vec<(String, Value)>,
     env: String,
+    watch: bool,
 }
 
 impl Builder {
     fn new(toml: String) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        Self { folder, toml, clients: Vec::new(), env: "TEST_KEY=sk-test-upstream-key\n".to_owned() }
+        let env = "TEST_KEY=sk-test-upstream-key\n".to_owned();
+        Self { folder, toml, clients: Vec::new(), env, watch: false }
     }
 
     /// More of gateway.toml, as text; sections that it opens stand before the provider's.
@@ -61,6 +63,11 @@ impl Builder {
         self
     }
 
+    /// A client as above, whose tokens are counted against a limit that no test reaches.
+    pub fn metered(self, id: &str) -> Self {
+        self.client(id, json!({"rate_limit": {"tokens_per_day": 1_000_000_000}}))
+    }
+
     /// A line of the `.env` file.
     pub fn env(mut self, line: &str) -> Self {
         self.env.push_str(line);
@@ -68,20 +75,34 @@ impl Builder {
         self
     }
 
-    /// Writes the files and starts.
-    pub async fn start(self) -> TestGateway {
+    /// Has changed client files reloaded by themselves; otherwise that is left to the test.
+    pub fn watching(mut self) -> Self {
+        self.watch = true;
+        self
+    }
+
+    /// Writes the files only, for a gateway that runs as a program of its own.
+    pub fn write(self) -> tempfile::TempDir {
         let folder = self.folder.path();
         std::fs::create_dir(folder.join("clients")).expect("a folder for clients");
-        std::fs::write(folder.join("gateway.toml"), &self.toml).expect("gateway.toml");
+        let toml = format!("clients.watch = {}\n{}", self.watch, self.toml);
+        std::fs::write(folder.join("gateway.toml"), toml).expect("gateway.toml");
         std::fs::write(folder.join(".env"), &self.env).expect(".env");
         for (id, members) in &self.clients {
             write_client(folder, id, members);
         }
+        self.folder
+    }
+
+    /// Writes the files and starts.
+    pub async fn start(self) -> TestGateway {
+        let folder = self.write();
+        let path = |name: &str| Some(folder.path().join(name));
         let origins = Origins {
-            config: Some(folder.join("gateway.toml")),
+            config: path("gateway.toml"),
             listen: Some("127.0.0.1:0".to_owned()),
-            data_dir: Some(folder.join("data")),
-            env_file: Some(folder.join(".env")),
+            data_dir: path("data"),
+            env_file: path(".env"),
             ignore_environment: true,
         };
         let loaded = origins.load().unwrap_or_else(|faults| panic!("the test's configuration:\n{faults}"));
@@ -89,12 +110,16 @@ impl Builder {
         let stop = CancellationToken::new();
         let (address, front) = (running.address().to_string(), Arc::clone(running.front()));
         let serving = tokio::spawn(running.serve_until(stop.clone().cancelled_owned()));
-        TestGateway { address, front, stop, serving, folder: self.folder }
+        TestGateway { address, front, stop, serving, folder }
     }
 }
 
-/// Writes `clients/ID.json`: everything allowed, no limits, the key `key-ID`, then `members` on top.
-fn write_client(folder: &Path, id: &str, members: &Value) {
+/// Writes `clients/ID.json`: everything allowed, no limits, the key `key-ID`, then `members` on top. Whoever reads
+/// the folder meanwhile sees the old file or the new one whole.
+///
+/// # Panics
+/// If the folder cannot be written to.
+pub fn write_client(folder: &Path, id: &str, members: &Value) {
     let hash: String = Sha256::digest(format!("key-{id}")).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut client = json!({
         "client_id": id,
@@ -106,8 +131,10 @@ fn write_client(folder: &Path, id: &str, members: &Value) {
     });
     let members = members.as_object().expect("a client's members are an object");
     client.as_object_mut().expect("an object").extend(members.clone());
-    let file = folder.join("clients").join(format!("{id}.json"));
-    std::fs::write(file, client.to_string()).expect("the client's file");
+    let clients = folder.join("clients");
+    let (part, file) = (clients.join(format!(".{id}.json.part")), clients.join(format!("{id}.json")));
+    std::fs::write(&part, client.to_string()).expect("the client's file");
+    std::fs::rename(part, file).expect("the client's file takes its name");
 }
 
 /// A running gateway.
@@ -207,6 +234,12 @@ impl TestGateway {
     pub async fn limits(&self, client: &str) -> View {
         let id = ClientId::parse(client).expect("a client id");
         self.front.gateway.inspect(id).await.expect("a limiter answers")
+    }
+
+    /// The tokens that a [`Builder::metered`] client has used today, once nothing is open any more.
+    pub async fn tokens_used(&self, client: &str) -> u64 {
+        self.is_quiet().await;
+        self.limits(client).await.tokens_per_day.expect("the client's tokens are counted").used
     }
 
     /// Resolves when nothing is reserved, in flight or leased.

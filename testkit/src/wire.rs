@@ -60,6 +60,11 @@ impl Incoming {
         Ok(socket.read_buf(&mut self.buffer).await? > 0)
     }
 
+    /// At most `n` of the bytes that wait.
+    pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        self.buffer.split_to(n.min(self.buffer.len())).freeze()
+    }
+
     /// How many bytes wait to be used.
     pub(crate) fn waiting(&self) -> usize {
         self.buffer.len()

@@ -2,4 +2,31 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod admin;
+mod auth;
+mod broken_streams;
+mod cases;
+mod client_file;
+mod clocks;
+mod commands;
+mod docs;
+mod encoded_answers;
+mod flow;
+mod generate;
+mod hang_ups;
+mod hostile;
+mod http;
+mod limit_headers;
+mod limits;
+mod models;
+mod passthrough;
+mod program;
+mod reload;
+mod secrets;
+mod shapes;
+mod shutdown;
 mod smoke;
+mod supervision;
+mod upstream_status;
+mod upstream_trouble;
+mod watch;

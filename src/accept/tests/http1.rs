@@ -109,6 +109,65 @@ async fn a_client_that_shuts_its_side_counts_as_gone_and_its_handler_is_dropped(
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_behind_bytes_of_a_next_request_has_its_handler_dropped() {
+    let mut server = Server::start(PATIENT).await;
+    let hang = "GET /hang HTTP/1.1\r\nhost: test\r\n\r\n";
+    // A stray line end, as some clients put behind a body, and a whole pipeline.
+    for behind in ["\r\n", "G", hang, &hang.repeat(100)] {
+        let mut client = server.connect().await;
+        client.send(hang.to_owned() + behind).await;
+        assert_eq!(server.event().await, Event::Began("/hang".into()));
+        client.send(behind).await;
+        drop(client);
+        assert_eq!(server.event().await, Event::Dropped("/hang".into()));
+    }
+    server.stop.cancel();
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn any_number_of_requests_sent_ahead_is_answered_in_order() {
+    let mut server = Server::start(PATIENT).await;
+    let mut client = server.connect().await;
+    client.send("GET /wait HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert_eq!(server.event().await, Event::Began("/wait".into()));
+    // Ten times what is taken while the first is served.
+    let (mut reader, mut writer) = client.0.into_split();
+    const REQUESTS: usize = 10_000;
+    let sending = tokio::spawn(async move {
+        for n in 0..REQUESTS {
+            let request = format!("GET /{n} HTTP/1.1\r\nhost: test\r\nx-padding: {n:0>30}\r\n\r\n");
+            writer.write_all(request.as_bytes()).await.unwrap();
+        }
+        writer
+    });
+    server.go_on.notify_one();
+    let mut answers = String::new();
+    while answers.matches("HTTP/1.1 200").count() < REQUESTS + 1 || !answers.ends_with("9999") {
+        let mut piece = vec![0; 64 * 1024];
+        let length = within(reader.read(&mut piece)).await.unwrap();
+        assert!(length > 0, "closed after {} bytes", answers.len());
+        answers.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    let bodies: Vec<_> =
+        answers.split("\r\n\r\n").skip(1).filter_map(|rest| rest.split("HTTP").next()).collect();
+    let expected: Vec<_> =
+        std::iter::once("/wait".to_owned()).chain((0..REQUESTS).map(|n| format!("/{n}"))).collect();
+    assert_eq!(bodies, expected);
+    drop(within(sending).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_target_without_a_path_reaches_the_service_as_one_that_no_route_has() {
+    let server = Server::start(PATIENT).await;
+    for request in ["GET upstream.example:443", "GET word", "OPTIONS *"] {
+        let mut client = server.connect().await;
+        client.send(format!("{request} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        assert_eq!(client.answer().await.body, "*", "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_in_mid_answer_has_its_body_dropped() {
     let mut server = Server::start(PATIENT).await;
     let mut client = server.connect().await;

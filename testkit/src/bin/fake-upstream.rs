@@ -13,6 +13,7 @@
 //! | `slow` | ten words, 50 ms apart |
 //! | `late` | the whole answer after 2 s |
 //! | `tool` | a call of `get_weather` with `{"city":"Paris"}` |
+//! | `tools` | two calls of it at once, for Paris and Rome |
 //! | `reasoning` | two pieces of reasoning, then text |
 //! | `error-NNN` | OpenAI's error for status NNN (400 to 599), with `retry-after: 1` for 429 |
 //! | `error-event` | two words, then an error event, then the end |
@@ -57,10 +58,13 @@ fn flags(arguments: impl IntoIterator<Item = String>) -> Result<Flags, String> {
 
 fn give_models_their_behaviour(upstream: &FakeUpstream) {
     let count = || Reply::text("one two three four five six seven eight nine ten");
+    let weather_in = |city| ("get_weather", city);
+    let [paris, rome] = [r#"{"city":"Paris"}"#, r#"{"city":"Rome"}"#].map(weather_in);
     let behaviours = [
         ("slow", count().gap(Duration::from_millis(50))),
         ("late", count().after(Duration::from_secs(2))),
-        ("tool", Reply::tool_calls([("get_weather", r#"{"city":"Paris"}"#)])),
+        ("tool", Reply::tool_calls([paris])),
+        ("tools", Reply::tool_calls([paris, rome])),
         ("reasoning", count().reasoning(["Let me ", "think."])),
         ("error-event", count().error_event_after(2).streamed()),
         ("error-in-200", Reply::error_in_200()),

@@ -1,0 +1,189 @@
+//! Reloads by itself when a file of the clients folder changes (`[clients] watch`).
+//!
+//! Owns     the system's watch on the folder that the settings in force name.
+//! Called   by `running.rs`, which starts it and ends it with the gateway.
+//! Bounded  one wake-up waits, however many events come; a burst of them is one reload after `QUIET`, or one per
+//!          `LONGEST` while it lasts.
+//! Fails    never the gateway. A set that cannot be used changes nothing, and the reload's log says why; a folder
+//!          that cannot be watched is tried again every `RETRY`, and then read as if it had changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::clients_dir::is_client_file;
+use crate::front::Front;
+
+/// A burst of changes is over after this long without one: an editor's save is some three events within a few
+/// milliseconds, a copied folder one event per file.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A burst that goes on is read this often all the same.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// How often a folder that could not be watched is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The watch on one folder.
+struct Watch {
+    /// `None` while nothing is to be watched.
+    folder: Option<PathBuf>,
+    /// Ends the system's watch when dropped. `None` also where that could not be had.
+    system: Option<RecommendedWatcher>,
+}
+
+impl Watch {
+    /// Watches a folder from now on. A watch belongs to one folder on the disk and not to its name, so after
+    /// changes that may have replaced the folder there must be a new one.
+    fn new(folder: Option<PathBuf>, changed: &Arc<Notify>) -> notify::Result<Self> {
+        let system = folder.as_deref().map(|folder| watch(folder, Arc::clone(changed))).transpose()?;
+        Ok(Self { folder, system })
+    }
+
+    /// As [`new`](Self::new); the log says what failed, unless it has failed before.
+    fn renewed(self, folder: Option<PathBuf>, changed: &Arc<Notify>) -> Self {
+        let had_failed = self.has_failed();
+        Self::new(folder.clone(), changed).unwrap_or_else(|error| {
+            if !had_failed {
+                let folder = folder.as_deref().map(Path::display);
+                tracing::warn!(folder = folder.map(tracing::field::display), %error, "the clients folder cannot be watched; trying again");
+            }
+            Self { folder, system: None }
+        })
+    }
+
+    fn has_failed(&self) -> bool {
+        self.folder.is_some() && self.system.is_none()
+    }
+}
+
+fn watch(folder: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let name = folder.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
+    // Called on a thread of the watcher's own.
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.map_or(true, |event| matters(&event, name.as_encoded_bytes())) {
+            changed.notify_one();
+        }
+    })?;
+    watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// Whether an event may have changed the set of clients. `folder` is the watched folder's own name.
+fn matters(event: &Event, folder: &[u8]) -> bool {
+    let is_change = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        // Reading, which a reload does itself.
+        EventKind::Access(_) => false,
+        _ => true,
+    };
+    let counts = |path: &PathBuf| {
+        let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes).unwrap_or_default();
+        // Mounted configuration (Kubernetes) swaps a link named `..data` and leaves the files' own links alone.
+        is_client_file(name) || name.starts_with(b"..") || name == folder
+    };
+    // Some events were lost, or it is one that counts.
+    event.need_rescan() || (is_change && event.paths.iter().any(counts))
+}
+
+/// The folder that is to be watched.
+fn wanted(front: &Front) -> Option<PathBuf> {
+    let live = front.live.load();
+    live.settings.watch.then(|| live.settings.clients_dir.clone())
+}
+
+/// Starts watching; what changes after this has returned is seen. Dropping the handle ends it.
+pub fn start(front: &Arc<Front>) -> AbortOnDropHandle<()> {
+    let changed = Arc::new(Notify::new());
+    let none = Watch { folder: None, system: None };
+    let first = none.renewed(wanted(front), &changed);
+    AbortOnDropHandle::new(tokio::spawn(run(Arc::clone(front), first, changed)))
+}
+
+async fn run(front: Arc<Front>, mut watch: Watch, changed: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = changed.notified() => burst_over(&changed).await,
+            () = front.reloader.has_finished() => {
+                if wanted(&front) == watch.folder {
+                    continue;
+                }
+            }
+            () = tokio::time::sleep(RETRY), if watch.has_failed() => {}
+        }
+        // First the watch, then the reading: what changes in between is seen by one of them.
+        watch = watch.renewed(wanted(&front), &changed);
+        if watch.system.is_some() {
+            // What it says is in the log.
+            let _ = front.reloader.reload(&front).await;
+        }
+    }
+}
+
+async fn burst_over(changed: &Notify) {
+    let latest = Instant::now() + LONGEST;
+    loop {
+        let quiet = Instant::now() + QUIET;
+        if tokio::time::timeout_at(quiet.min(latest), changed.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, MetadataKind, ModifyKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    fn event(kind: EventKind, name: &str) -> Event {
+        Event::new(kind).add_path(Path::new("/etc/gateway/clients").join(name))
+    }
+
+    #[test]
+    fn writing_renaming_and_removing_a_client_file_matters() {
+        let kinds = [
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            EventKind::Modify(ModifyKind::Metadata(MetadataKind::Permissions)),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Remove(RemoveKind::File),
+        ];
+        for kind in kinds {
+            assert!(matters(&event(kind, "ada.json"), b"clients"), "{kind:?}");
+            assert!(matters(&event(kind, "..data"), b"clients"), "{kind:?}");
+        }
+    }
+
+    /// A reload reads every file; were that a change, it would never end.
+    #[test]
+    fn reading_a_client_file_does_not_matter() {
+        for mode in [AccessMode::Any, AccessMode::Read, AccessMode::Execute] {
+            assert!(!matters(&event(EventKind::Access(AccessKind::Open(mode)), "ada.json"), b"clients"));
+        }
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Read));
+        assert!(!matters(&event(closed, "ada.json"), b"clients"));
+    }
+
+    #[test]
+    fn what_editors_leave_beside_a_file_does_not_matter() {
+        for name in [".ada.json.swp", "ada.json~", "4913", "#ada.json#", ".#ada.json", "ada.json.tmp"] {
+            assert!(!matters(&event(EventKind::Create(CreateKind::File), name), b"clients"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_folder_itself_and_lost_events_matter() {
+        let gone = Event::new(EventKind::Remove(RemoveKind::Folder)).add_path("/etc/gateway/clients".into());
+        assert!(matters(&gone, b"clients"));
+        let lost = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert!(matters(&lost, b"clients"));
+    }
+}
