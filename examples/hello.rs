@@ -7,7 +7,11 @@
 //! A request asks the tree for a *dispatch*: the right to call, and whom. What is done with it is up to you;
 //! when it is dropped or settled, the client's account is right.
 
-use gateway_actors::{Ask, Client, ClientId, ClientTable, Endpoint, Limits, Outcome, PoolSettings, Target, start};
+#![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
+
+use gateway_actors::{
+    Ask, Client, ClientId, ClientTable, Endpoint, Limits, Outcome, PoolSettings, Target, start,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,6 +4,8 @@
 //! cargo run --example limits
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
+
 use gateway_actors::{
     Ask, Client, ClientId, ClientTable, Endpoint, Limits, Outcome, PoolSettings, Refusal, Target, start,
 };

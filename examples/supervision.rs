@@ -4,6 +4,8 @@
 //! cargo run --example supervision
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
+
 use std::time::Duration;
 
 use gateway_actors::{

@@ -303,11 +303,13 @@ pub fn panicked(panicked: &Panicked<'_>) -> Response {
 
 /// Held by an answer as long as it is in flight.
 #[derive(Debug)]
-pub struct InFlight(#[expect(dead_code, reason = "held for its drop")] Pass);
+pub struct InFlight {
+    _pass: Pass,
+}
 
 impl From<Pass> for InFlight {
     fn from(pass: Pass) -> Self {
-        Self(pass)
+        Self { _pass: pass }
     }
 }
 

@@ -70,7 +70,7 @@ pub struct RelayContext {
     /// When the client's request arrived.
     pub arrived: Instant,
     /// The request's place among those in flight; held until the stream is dropped.
-    pub _in_flight: InFlight,
+    pub in_flight: InFlight,
 }
 
 type Opening = BoxFuture<'static, Result<Opened, UpstreamFault>>;

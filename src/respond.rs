@@ -242,42 +242,18 @@ fn looks_of_refusal(refusal: &Refusal) -> Looks {
 }
 
 fn looks_of_denied(denied: &Denied) -> Looks {
-    let limit = denied.limit.as_str();
-    let (max, used) = (denied.max, denied.used);
-    let seconds = denied.retry_after.as_millis().div_ceil(1000).max(1);
     let limited = |code| Looks {
         retry_after: Some(denied.retry_after),
         ..Looks::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some(code))
     };
     match denied.reason {
-        DenyReason::NeverFits => Looks {
-            message: Some(format!(
-                "this request may use more tokens than {limit} ({max}) ever allows; send a shorter prompt or a \
-                 smaller output cap"
-            )),
-            ..Looks::invalid(StatusCode::BAD_REQUEST)
-        },
-        DenyReason::Blocked => Looks {
-            message: Some(format!("{limit} is 0 for this client: nothing is allowed")),
-            should_not_retry: true,
-            ..limited("insufficient_quota")
-        },
-        DenyReason::Spent => Looks {
-            message: Some(format!("{limit} is used up: {used} of {max}; it is renewed in {seconds}s")),
-            should_not_retry: true,
-            ..limited("insufficient_quota")
-        },
-        DenyReason::Reserved | DenyReason::Window | DenyReason::Busy => Looks {
-            message: Some(format!(
-                "Rate limit reached for {limit}: limit {max}, used {used}; try again in {seconds}s"
-            )),
-            ..limited("rate_limit_exceeded")
-        },
+        DenyReason::NeverFits => Looks::invalid(StatusCode::BAD_REQUEST),
+        // Nothing comes back within a call's patience: SDKs should not try again by themselves.
+        DenyReason::Blocked | DenyReason::Spent => {
+            Looks { should_not_retry: true, ..limited("insufficient_quota") }
+        }
+        DenyReason::Reserved | DenyReason::Window | DenyReason::Busy => limited("rate_limit_exceeded"),
     }
-}
-
-fn bad_gateway() -> Looks {
-    Looks::new(StatusCode::BAD_GATEWAY, "server_error", Some("upstream_error"))
 }
 
 fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) -> Looks {

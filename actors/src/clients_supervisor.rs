@@ -33,6 +33,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often limiters are asked to retire. An idle one costs 7 KB.
 const RETIRE_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a limiter's last turn may take: a turn takes microseconds.
+const LAST_TURN: Duration = Duration::from_secs(1);
+
 /// How long a client stays switched off after its limiter failed too often.
 const REST: Duration = Duration::from_secs(30);
 
@@ -91,6 +94,11 @@ impl Actor for ClientsSupervisor {
         let door = Door::new(myself, Arc::clone(self.node.gate()));
         tick(&door, SWEEP_EVERY, || ClientsMessage::Sweep);
         tick(&door, RETIRE_EVERY, || ClientsMessage::RetireIdle);
+        // Limiters of an earlier incarnation were told to end when it did. One in the middle of a turn finishes
+        // that turn, so its successor must not load its numbers before.
+        for limiter in self.shared.tree.cells("RateLimiter") {
+            let _ = limiter.wait(Some(LAST_TURN)).await;
+        }
         self.shared.clients_supervisor.store(Some(Arc::new(door)));
         // Limiters of an earlier incarnation ended with it; jobs may wait in the registry for one.
         self.shared.to_registry(RegistryMessage::AllLimitersDown);

@@ -19,7 +19,7 @@ pub enum Refusal {
         client: ClientId,
     },
     /// One of the client's limits leaves no room.
-    #[error("{} is used up: {} of {}", .0.limit.as_str(), .0.used, .0.max)]
+    #[error("{0}")]
     LimitReached(Denied),
     /// A mailbox on the way was full.
     #[error("{actor} has too many messages waiting")]

@@ -184,6 +184,12 @@ impl Tree {
         self.nodes.remove(name);
     }
 
+    /// The last incarnations of all actors of a kind, those that are just ending included.
+    pub(crate) fn cells(&self, kind: &str) -> Vec<ActorCell> {
+        let of_kind = self.nodes.iter().filter(|node| node.kind == kind);
+        of_kind.filter_map(|node| node.life.load().as_ref().and_then(|life| life.cell.clone())).collect()
+    }
+
     /// The node of that name.
     pub fn find(&self, name: &str) -> Option<Arc<Node>> {
         self.nodes.get(name).map(|node| Arc::clone(&node))

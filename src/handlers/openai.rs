@@ -125,7 +125,7 @@ async fn stream(
         provider: Arc::clone(&shown.target.provider),
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
-        _in_flight: in_flight,
+        in_flight,
     };
     let cut_off = front.cut_off.clone().cancelled_owned();
     let mut opening = Box::pin(call.open(charge, scan));

@@ -7,11 +7,12 @@
 
 use super::{Estimator, attachment};
 
-/// What a member of an object costs beyond its characters.
+/// What a member of an object and a bracket cost beyond their characters.
 ///
-/// Templates that show tools to a model lay them out with a line and an indentation for each member (Llama's and
-/// gpt-oss's do), which is at most two tokens more than the compact text.
+/// Templates that show tools to a model may lay them out with a line for each member and each bracket (Llama's do, with
+/// four spaces a level). A line end and an indentation are at most two tokens more than the compact text.
 const MEMBER_TOKENS: u64 = 2;
+const BRACKET_TOKENS: u64 = 1;
 
 /// The shortest string that is taken for a file. Below it a file is no smaller than the text it is written as.
 const FILE_MIN: usize = 64;
@@ -60,8 +61,14 @@ impl<'a> Walk<'a> {
         while let Some(byte) = self.byte() {
             match byte {
                 b'"' | b' ' | b'\n' | b'\r' | b'\t' => break,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                b'{' | b'[' => {
+                    self.depth += 1;
+                    self.flat += BRACKET_TOKENS;
+                }
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.flat += BRACKET_TOKENS;
+                }
                 b':' => self.flat += MEMBER_TOKENS,
                 _ => {}
             }
