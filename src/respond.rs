@@ -256,6 +256,10 @@ fn looks_of_denied(denied: &Denied) -> Looks {
     }
 }
 
+fn bad_gateway() -> Looks {
+    Looks::new(StatusCode::BAD_GATEWAY, "server_error", Some("upstream_error"))
+}
+
 fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) -> Looks {
     match fault {
         UpstreamFault::Wire(_)

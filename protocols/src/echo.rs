@@ -1,13 +1,16 @@
-//! The built-in provider that needs no key: it answers a chat request with the words of its last user message.
+//! The built-in provider that needs no key: it answers a chat request with the words of its last
+//! user message.
 //!
-//! Owns     the answer in OpenAI's chat dialect, whole or as a stream, and an honest count of what it reads and writes.
+//! Owns     the answer in OpenAI's chat dialect, whole or as a stream, and an honest count of what
+//!          it reads and writes.
 //! Called   by the provider of kind `echo`, in the place of a call to an upstream.
 //! Bounded  by the request, times [`MAX_CHOICES`]; a stream is made frame by frame as it is pulled.
 //! Fails    with an [`EchoFault`] when the request does not say what to answer.
 //!
-//! A token here is a word with the white space before it, cut at 32 bytes ([`PlainTokens`]). The prompt is counted
-//! in the same unit as the answer, one chunk of the stream is one token, and the output cap counts tokens too; so
-//! the numbers in `usage` are what a reader of the stream would count. Tools, sampling and formats are ignored.
+//! A token here is a word with the white space before it, cut at 32 bytes ([`PlainTokens`]). The
+//! prompt is counted in the same unit as the answer, one chunk of the stream is one token, and the
+//! output cap counts tokens too; so the numbers in `usage` are what a reader of the stream would
+//! count. Tools, sampling and formats are ignored.
 
 use bytes::Bytes;
 
@@ -173,8 +176,8 @@ impl EchoAnswer {
         ))
     }
 
-    /// The answer as server-sent events, one per token: for each choice its role, its tokens and its finish reason;
-    /// then the usage when the request asks for it; then `[DONE]`.
+    /// The answer as server-sent events, one per token: for each choice its role, its tokens and
+    /// its finish reason; then the usage when the request asks for it; then `[DONE]`.
     pub fn frames(self) -> EchoFrames {
         EchoFrames::new(self)
     }

@@ -1,7 +1,8 @@
 //! The body of an error answer, in the shape that the client's SDK reads.
 //!
 //! Owns     the four shapes and what a status is called in each.
-//! Called   by the one mapping from a typed error to an HTTP answer, and by a relay whose stream breaks.
+//! Called   by the one mapping from a typed error to an HTTP answer, and by a relay whose stream
+//!          breaks.
 //! Bounded  by the texts it is given.
 //! Fails    never: every field is text that is quoted, or a number.
 
@@ -46,10 +47,12 @@ impl Dialect {
     }
 }
 
-/// What there is to say about a refused or failed request. Each dialect shows the part that it has a place for.
+/// What there is to say about a refused or failed request. Each dialect shows the part that it has
+/// a place for.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorBody<'a> {
-    /// HTTP status, also of an error that comes inside a stream and so has no status line of its own.
+    /// HTTP status, also of an error that comes inside a stream and so has no status line of its
+    /// own.
     pub status: u16,
     /// What was wrong, where, and what to do: the one text that a person reads.
     pub message: &'a str,
@@ -86,7 +89,8 @@ pub fn render(dialect: Dialect, error: &ErrorBody<'_>) -> Bytes {
 
 /// One server-sent event that ends a stream which has already begun.
 ///
-/// Anthropic names its events; the seed has no streams, so its frame is the body as data, as for OpenAI and Gemini.
+/// Anthropic names its events; the seed has no streams, so its frame is the body as data, as for
+/// OpenAI and Gemini.
 pub fn render_stream_error(dialect: Dialect, error: &ErrorBody<'_>) -> Bytes {
     let body = json(dialect, error);
     Bytes::from(match dialect {
@@ -154,7 +158,8 @@ fn anthropic_type(status: u16) -> &'static str {
     }
 }
 
-/// Google's name for a status: `google.rpc.Code`, and for what HTTP alone knows gRPC's mapping of HTTP statuses.
+/// Google's name for a status: `google.rpc.Code`, and for what HTTP alone knows gRPC's mapping of
+/// HTTP statuses.
 fn gemini_status(status: u16) -> &'static str {
     match status {
         401 => "UNAUTHENTICATED",
@@ -170,8 +175,9 @@ fn gemini_status(status: u16) -> &'static str {
 
 /// A moment as RFC 3339 writes it, in UTC, to the second.
 ///
-/// The date is the days since the epoch counted in 400-year eras that begin on the first of March, so that the
-/// leap day is a year's last (Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
+/// The date is the days since the epoch counted in 400-year eras that begin on the first of March,
+/// so that the leap day is a year's last (Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+/// `civil_from_days`).
 fn rfc3339(unix_seconds: u64) -> String {
     const DAYS_PER_ERA: u64 = 146_097;
     // From the first of March of year 0 to the first of January 1970.

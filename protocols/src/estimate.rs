@@ -1,16 +1,19 @@
 //! An upper bound of the tokens in a prompt, in one pass and without a tokenizer's tables.
 //!
-//! Owns     the bound that a reservation stands on: by class of character for text, by published price for
-//!          attachments.
-//! Called   before a request is admitted, for its prompt; during a stream, for what is relayed and not yet reported.
+//! Owns     the bound that a reservation stands on: by class of character for text, by published
+//!          price for attachments.
+//! Called   before a request is admitted, for its prompt; during a stream, for what is relayed and
+//!          not yet reported.
 //! Bounded  by one pass over the text: no allocation, 8 bytes of state.
-//! Fails    never: bytes that are not UTF-8 count a token each, which is the most that any byte can be.
+//! Fails    never: bytes that are not UTF-8 count a token each, which is the most that any byte can
+//!          be.
 //!
-//! The one certain bound is that tokens are no more than bytes, and it is four times too high for prose; half the
-//! bytes holds for prose and code, and fails for digits, base64 and emoji. So characters are charged by what they are
-//! and what stands before them. The bound is made for OpenAI's `o200k_base`: never below it on a test corpus of
-//! every kind of text, at most 1.5 times as high on English and on code. It is no proof: a text made for the purpose
-//! can need more, up to its bytes, and then its settlement shows it.
+//! The one certain bound is that tokens are no more than bytes, and it is four times too high for
+//! prose; half the bytes holds for prose and code, and fails for digits, base64 and emoji. So
+//! characters are charged by what they are and what stands before them. The bound is made for
+//! OpenAI's `o200k_base`: never below it on a test corpus of every kind of text, at most 1.5 times
+//! as high on English and on code. It is no proof: a text made for the purpose can need more, up to
+//! its bytes, and then its settlement shows it.
 
 mod attachment;
 mod prompt;
@@ -23,8 +26,9 @@ use weights::{CLASS, NON_ASCII, PAIRS, START, UNIT, other_weight};
 
 /// Tokens that any text may have beyond what its characters are charged.
 ///
-/// Weights hold on average; this is for texts too short for one. Four are what the weights were fitted with. Random
-/// letters then went above the bound in 2 of 10,000 samples, by one or two: so two more.
+/// Weights hold on average; this is for texts too short for one. Four are what the weights were
+/// fitted with. Random letters then went above the bound in 2 of 10,000 samples, by one or two: so
+/// two more.
 const SHORT_TEXT_TOKENS: u64 = 6;
 
 /// Counts the bound of a text that comes in pieces. Where it is cut makes no difference.
@@ -93,14 +97,15 @@ pub fn text_tokens(text: &str) -> u64 {
     estimator.tokens()
 }
 
-/// The most tokens that a prompt written as JSON is taken to be: the value of `messages`, of `tools`, of `prompt` or
-/// `input`, or a whole request.
+/// The most tokens that a prompt written as JSON is taken to be: the value of `messages`, of
+/// `tools`, of `prompt` or `input`, or a whole request.
 ///
-/// Strings count as the text they stand for, and so do keys, brackets, commas, numbers and literals, for providers
-/// write all of them into the prompt: schemas of tools as JSON or in a form that is shorter, a message as its text
-/// between three to five special tokens, where its JSON frame (`{"role":"user","content":""}`) costs more. White space
-/// between values counts nothing. Files in base64 (members `url`, `image_url`, `file_data` and `data`) and the
-/// addresses of images are not text and cost what their kind may cost.
+/// Strings count as the text they stand for, and so do keys, brackets, commas, numbers and
+/// literals, for providers write all of them into the prompt: schemas of tools as JSON or in a form
+/// that is shorter, a message as its text between three to five special tokens, where its JSON
+/// frame (`{"role":"user","content":""}`) costs more. White space between values counts nothing.
+/// Files in base64 (members `url`, `image_url`, `file_data` and `data`) and the addresses of images
+/// are not text and cost what their kind may cost.
 pub fn prompt_tokens(json: &[u8]) -> u64 {
     match std::str::from_utf8(json) {
         Ok(text) => prompt::Walk::new(text).tokens(),

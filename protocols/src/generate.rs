@@ -1,14 +1,17 @@
-//! The seed's own API: `POST /api/v1/generate`, its checks, its answer, and the same question in OpenAI's dialect.
+//! The seed's own API: `POST /api/v1/generate`, its checks, its answer, and the same question in
+//! OpenAI's dialect.
 //!
 //! Owns     the five members of the request and what may stand in each.
 //! Called   by the route's handler, before any limit is asked and again for the answer.
-//! Bounded  by the body; nesting by [`crate::json::MAX_DEPTH`]; what a fault repeats of a value by [`SHOWN_MAX`].
-//! Fails    with every fault at once, each named the way FastAPI and pydantic 2 name it, since that is what the
-//!          clients of this API already read.
+//! Bounded  by the body; nesting by [`crate::json::MAX_DEPTH`]; what a fault repeats of a value by
+//!          [`SHOWN_MAX`].
+//! Fails    with every fault at once, each named the way FastAPI and pydantic 2 name it, since that
+//!          is what the clients of this API already read.
 //!
-//! Numbers are read as pydantic's lax mode reads them: `"0.7"` is a temperature, `150.0` and `" 150 "` are token
-//! counts. Two of its liberties are not taken: `true` is no number, and digits are not grouped by `_`. `null` in an
-//! optional member is its absence, and a member given twice is a fault, not a choice.
+//! Numbers are read as pydantic's lax mode reads them: `"0.7"` is a temperature, `150.0` and `" 150
+//! "` are token counts. Two of its liberties are not taken: `true` is no number, and digits are not
+//! grouped by `_`. `null` in an optional member is its absence, and a member given twice is a
+//! fault, not a choice.
 
 use bytes::Bytes;
 
@@ -44,8 +47,8 @@ impl GenerateRequest {
     /// Reads and checks a request body.
     ///
     /// # Errors
-    /// Every fault that the body has, at least one, in the order of the members above. A body that is not JSON, or
-    /// no object, has that fault alone.
+    /// Every fault that the body has, at least one, in the order of the members above. A body that
+    /// is not JSON, or no object, has that fault alone.
     pub fn read(body: &[u8]) -> Result<Self, Vec<ValidationFault>> {
         if body.is_empty() {
             return Err(vec![ValidationFault::of_body(FaultKind::Missing, "null")]);

@@ -8,7 +8,8 @@
 /// The most bytes of one token.
 ///
 /// A token of 32 bytes is longer than almost any word, and short enough that the bound of
-/// [`crate::estimate::text_tokens`], which charges at least 1/32 for every byte, is never below the count.
+/// [`crate::estimate::text_tokens`], which charges at least 1/32 for every byte, is never below the
+/// count.
 const TOKEN_MAX: usize = 32;
 
 /// The plain tokens of a text; together they are the text.

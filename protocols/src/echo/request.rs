@@ -82,7 +82,8 @@ fn stops(value: &Value<'_>) -> Result<Vec<String>, EchoFault> {
     let mut stops = Vec::new();
     let mut keep = |value: &Value<'_>| {
         let text = value.as_text().ok_or_else(|| unexpected(value.kind))?;
-        // An empty one would stop everything at once; upstreams do not take it for a sequence either.
+        // An empty one would stop everything at once; upstreams do not take it for a sequence
+        // either.
         if !text.is_empty() {
             stops.push(text.into_owned());
         }

@@ -46,16 +46,17 @@ impl EchoFrames {
             answer.created,
             answer.model
         );
-        // Who asks for the usage chunk gets the member in every other chunk too, with nothing in it.
+        // Who asks for the usage chunk gets the member in every other chunk too, with nothing in
+        // it.
         let tail = if answer.include_usage { r#","usage":null"# } else { "" };
         Self { answer, head, tail, next: Step::Role { choice: 0 } }
     }
 
     fn chunk(&self, choice: u64, delta: &str, finish: &str) -> String {
+        let Self { head, tail, .. } = self;
         format!(
-            "{}{{\"index\":{choice},\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}]{}}}\n\n",
-            self.head, self.tail
-        )
+            r#"{head}{{"index":{choice},"delta":{delta},"logprobs":null,"finish_reason":{finish}}}]{tail}}}"#
+        ) + "\n\n"
     }
 
     fn token_or_finish(&self, choice: u64, at: usize) -> (String, Step) {

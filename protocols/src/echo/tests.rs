@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::estimate::{prompt_tokens, text_tokens};
 
 fn answer(body: &Json) -> EchoAnswer {
     EchoAnswer::new(body.to_string().as_bytes(), "req_1", 1_700_000_000).unwrap()
@@ -236,6 +237,14 @@ proptest! {
         let tokens: Vec<&str> = PlainTokens::new(&text).collect();
         prop_assert_eq!(tokens.concat(), text.as_str());
         prop_assert!(tokens.iter().all(|token| !token.is_empty() && token.len() <= 32));
+    }
+
+    #[test]
+    fn what_is_counted_is_never_above_what_was_reserved(content in "([!-~é中]{0,70}[ \\n\\t\\r]{0,70}){0,5}") {
+        let body = asking(&content);
+        prop_assert!(PlainTokens::new(&content).count() as u64 <= text_tokens(&content));
+        let messages = body["messages"].to_string();
+        prop_assert!(answer(&body).usage().input <= prompt_tokens(messages.as_bytes()));
     }
 
     #[test]

@@ -1,27 +1,32 @@
-//! What an image, a sound or a document inside a prompt may cost, from its first bytes and its size.
+//! What an image, a sound or a document inside a prompt may cost, from its first bytes and its
+//! size.
 //!
-//! Owns     the published prices of images and audio in tokens, as bounds that hold for every provider.
-//! Called   by the walk over a prompt, with base64 text that is not decoded but for the bytes looked at.
+//! Owns     the published prices of images and audio in tokens, as bounds that hold for every
+//!          provider.
+//! Called   by the walk over a prompt, with base64 text that is not decoded but for the bytes
+//!          looked at.
 //! Bounded  by [`JPEG_SEGMENTS_MAX`] steps.
 //! Fails    never: what is not recognised costs the most its kind may cost.
 
-/// The most tokens of one image, and the cost of an image that can't be seen: a remote URL, a format without a
-/// header known here.
+/// The most tokens of one image, and the cost of an image that can't be seen: a remote URL, a
+/// format without a header known here.
 ///
-/// A photo of 12 megapixels costs 14,364 tokens at OpenAI's GPT-6 with `detail` left to the model (126 × 95 patches
-/// of 32 pixels, times 1.2); its predecessors stop at 10,000 patches, which makes 12,000, Claude at 4,784, Gemini at
-/// 2,240. Not covered is gpt-4o-mini, which books an image at 33 times gpt-4o's tokens; what it reports beyond the
-/// bound is settled all the same.
+/// A photo of 12 megapixels costs 14,364 tokens at OpenAI's GPT-6 with `detail` left to the model
+/// (126 × 95 patches of 32 pixels, times 1.2); its predecessors stop at 10,000 patches, which makes
+/// 12,000, Claude at 4,784, Gemini at 2,240. Not covered is gpt-4o-mini, which books an image at 33
+/// times gpt-4o's tokens; what it reports beyond the bound is settled all the same.
 pub(super) const IMAGE_TOKENS_MAX: u64 = 15_000;
 
-/// The least that an image is taken to cost: what Gemini 3 books for any image at its default resolution.
+/// The least that an image is taken to cost: what Gemini 3 books for any image at its default
+/// resolution.
 const IMAGE_TOKENS_MIN: u64 = 1_120;
 
-/// How many segments of a JPEG are stepped over in search of its size. A photo has about ten before it, with colour
-/// profile and previews some thirty.
+/// How many segments of a JPEG are stepped over in search of its size. A photo has about ten before
+/// it, with colour profile and previews some thirty.
 const JPEG_SEGMENTS_MAX: usize = 64;
 
-/// Tokens of the attachment whose base64 text this is. `media_type` is what its data URL says, if it is one.
+/// Tokens of the attachment whose base64 text this is. `media_type` is what its data URL says, if
+/// it is one.
 pub(super) fn tokens(media_type: Option<&str>, base64: &str) -> u64 {
     let file = Base64(base64.as_bytes());
     let media_type = media_type.unwrap_or_default();
@@ -31,16 +36,19 @@ pub(super) fn tokens(media_type: Option<&str>, base64: &str) -> u64 {
         IMAGE_TOKENS_MAX
     } else {
         let bytes_per_token = if file.starts_with(0, b"RIFF") && file.starts_with(8, b"WAVE") {
-            // Gemini hears 32 tokens a second, OpenAI 10; uncompressed speech is at least 8,000 bytes a second.
+            // Gemini hears 32 tokens a second, OpenAI 10; uncompressed speech is at least 8,000
+            // bytes a second.
             250
         } else if media_type == "application/pdf" || file.starts_with(0, b"%PDF") {
-            // A page costs up to 4,600 tokens at Claude (its text and its picture) and seldom has less than 20 KB.
+            // A page costs up to 4,600 tokens at Claude (its text and its picture) and seldom has
+            // less than 20 KB.
             4
         } else if media_type.starts_with("text/") {
             // Prose and code have more than two bytes a token.
             2
         } else {
-            // Compressed sound: the same 32 tokens a second from 16 kbit/s, the thinnest speech in common use.
+            // Compressed sound: the same 32 tokens a second from 16 kbit/s, the thinnest speech in
+            // common use.
             62
         };
         (file.len() as u64).div_ceil(bytes_per_token).max(1)
@@ -50,9 +58,11 @@ pub(super) fn tokens(media_type: Option<&str>, base64: &str) -> u64 {
 /// The highest of the published prices for an image of this many pixels.
 fn image_tokens((width, height): (u64, u64)) -> u64 {
     let patches = |side: u64| width.div_ceil(side).saturating_mul(height.div_ceil(side));
-    // OpenAI's current models; the older ones, with tiles of 512 pixels (at most 1,445), are always below.
+    // OpenAI's current models; the older ones, with tiles of 512 pixels (at most 1,445), are always
+    // below.
     let current = patches(32).saturating_mul(12).div_ceil(10);
-    // OpenAI's small models: at most 1,536 patches, up to 2.46 tokens each (gpt-4.1-nano, gpt-5-nano).
+    // OpenAI's small models: at most 1,536 patches, up to 2.46 tokens each (gpt-4.1-nano,
+    // gpt-5-nano).
     let small = patches(32).min(1_536).saturating_mul(246).div_ceil(100);
     // Claude: one token for 28 by 28 pixels, larger images scaled down.
     let claude = patches(28).min(4_784);
@@ -74,8 +84,8 @@ fn dimensions(file: &Base64<'_>) -> Option<(u64, u64)> {
     }
 }
 
-/// From the frame header, the first segment `FFC0` to `FFCF` that is not one of the three tables among them
-/// (ITU-T T.81, B.1.1.3 and B.2.2).
+/// From the frame header, the first segment `FFC0` to `FFCF` that is not one of the three tables
+/// among them (ITU-T T.81, B.1.1.3 and B.2.2).
 fn jpeg_dimensions(file: &Base64<'_>) -> Option<(u64, u64)> {
     let mut at = 2;
     for _ in 0..JPEG_SEGMENTS_MAX {
@@ -106,7 +116,8 @@ fn webp_dimensions(file: &Base64<'_>) -> Option<(u64, u64)> {
     }
 }
 
-/// Base64 text (RFC 4648, either alphabet) of which single bytes are decoded where they are asked for.
+/// Base64 text (RFC 4648, either alphabet) of which single bytes are decoded where they are asked
+/// for.
 struct Base64<'a>(&'a [u8]);
 
 impl Base64<'_> {
@@ -117,7 +128,8 @@ impl Base64<'_> {
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
-        // Byte `at` lies in the two digits from here; it begins after 0, 2 or 4 bits of the first one.
+        // Byte `at` lies in the two digits from here; it begins after 0, 2 or 4 bits of the first
+        // one.
         let digit = at / 3 * 4 + at % 3;
         let (first, second) = (sextet(*self.0.get(digit)?)?, sextet(*self.0.get(digit + 1)?)?);
         let pair = u16::from(first) << 6 | u16::from(second);

@@ -1,4 +1,5 @@
-//! The walk over the JSON of a prompt: which of it is text, which is structure, and which is an attachment.
+//! The walk over the JSON of a prompt: which of it is text, which is structure, and which is an
+//! attachment.
 //!
 //! Owns     what each part of a request's `messages`, `tools`, `input` and the like is charged as.
 //! Called   by [`super::prompt_tokens`].
@@ -9,12 +10,14 @@ use super::{Estimator, attachment};
 
 /// What a member of an object and a bracket cost beyond their characters.
 ///
-/// Templates that show tools to a model may lay them out with a line for each member and each bracket (Llama's do, with
-/// four spaces a level). A line end and an indentation are at most two tokens more than the compact text.
+/// Templates that show tools to a model may lay them out with a line for each member and each
+/// bracket (Llama's do, with four spaces a level). A line end and an indentation are at most two
+/// tokens more than the compact text.
 const MEMBER_TOKENS: u64 = 2;
 const BRACKET_TOKENS: u64 = 1;
 
-/// The shortest string that is taken for a file. Below it a file is no smaller than the text it is written as.
+/// The shortest string that is taken for a file. Below it a file is no smaller than the text it is
+/// written as.
 const FILE_MIN: usize = 64;
 
 /// How far into a data URL the end of its media type is looked for.
@@ -127,9 +130,11 @@ impl<'a> Walk<'a> {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// The tokens of a string value that is not read as text: a file in base64, or the address of an image.
+    /// The tokens of a string value that is not read as text: a file in base64, or the address of
+    /// an image.
     ///
-    /// Only members that hold files count as such. A data URL in `content` or `text` is text to the model.
+    /// Only members that hold files count as such. A data URL in `content` or `text` is text to the
+    /// model.
     fn attachment(&self, content: &str) -> Option<u64> {
         if !matches!(self.key, "url" | "image_url" | "file_data" | "data") {
             return None;
@@ -167,8 +172,9 @@ fn data_url(content: &str) -> Option<(&str, &str)> {
     Some((media_type, base64))
 }
 
-/// The character that the escape at the start of `text` stands for, and how many bytes it takes. Half a surrogate
-/// pair is U+FFFD, as upstreams read it, and a backslash that begins no escape stands alone.
+/// The character that the escape at the start of `text` stands for, and how many bytes it takes.
+/// Half a surrogate pair is U+FFFD, as upstreams read it, and a backslash that begins no escape
+/// stands alone.
 fn unescaped(text: &str) -> (char, usize) {
     match text.as_bytes().get(1) {
         Some(b'n') => ('\n', 2),

@@ -1,7 +1,8 @@
 mod corpus;
 
+use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 use serde_json::{Value as Json, json};
 
@@ -44,7 +45,8 @@ fn english_and_code_are_at_most_half_as_high_again() {
         let (bound, count) = (text_tokens(text), count(text));
         assert!(2 * bound <= 3 * count, "{bound} is more than 1.5 times {count} for {text:?}");
     }
-    // Single pieces of code differ more: a statement in capitals is at 1.6, a module of functions at 1.2.
+    // Single pieces of code differ more: a statement in capitals is at 1.6, a module of functions
+    // at 1.2.
     let bound: u64 = CODE.into_iter().map(text_tokens).sum();
     let count: u64 = CODE.into_iter().map(count).sum();
     assert!(2 * bound <= 3 * count, "{bound} is more than 1.5 times {count} for code");
@@ -54,8 +56,7 @@ fn english_and_code_are_at_most_half_as_high_again() {
 fn random(alphabet: impl Into<Vec<char>>) -> impl Strategy<Value = String> {
     let alphabet = alphabet.into();
     (0_usize..400).prop_flat_map(move |most| {
-        proptest::collection::vec(select(alphabet.clone()), 0..=most)
-            .prop_map(|characters| characters.into_iter().collect())
+        vec(select(alphabet.clone()), 0..=most).prop_map(|characters| characters.into_iter().collect())
     })
 }
 
@@ -109,7 +110,8 @@ fn the_bound_is_never_below_the_count_on_random_text_of_one_kind() {
     }
 }
 
-/// The same samples in every run: the bound holds by measurement, so a rare sample may need a token more.
+/// The same samples in every run: the bound holds by measurement, so a rare sample may need a token
+/// more.
 fn seeded(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
@@ -129,7 +131,7 @@ proptest! {
 
     #[test]
     fn the_bound_is_never_below_the_count_on_mixed_text(
-        pieces in proptest::collection::vec((select(corpus().collect::<Vec<_>>()), any::<prop::sample::Index>(), 1_usize..60), 1..30),
+        pieces in vec((select(corpus().collect::<Vec<_>>()), any::<Index>(), 1_usize..60), 1..30),
     ) {
         let text: String = pieces
             .iter()
@@ -142,7 +144,10 @@ proptest! {
     }
 
     #[test]
-    fn where_a_text_is_cut_makes_no_difference(text in any::<String>(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8)) {
+    fn where_a_text_is_cut_makes_no_difference(
+        text in any::<String>(),
+        cuts in vec(any::<Index>(), 0..8),
+    ) {
         let mut places: Vec<usize> =
             cuts.iter().map(|cut| text.floor_char_boundary(cut.index(text.len() + 1))).collect();
         places.extend([0, text.len()]);
@@ -161,12 +166,14 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_a_prompt_are_counted_without_a_panic(json in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_of_a_prompt_are_counted_without_a_panic(json in vec(any::<u8>(), 0..200)) {
         prompt_tokens(&json);
     }
 
     #[test]
-    fn text_that_breaks_the_grammar_is_counted_without_a_panic(json in r#"(\\|"|\\u|[0-9a-fé{}\[\]:, ]|data:image|;base64,|"image_url":|"data":){0,40}"#) {
+    fn text_that_breaks_the_grammar_is_counted_without_a_panic(
+        json in r#"(\\|"|\\u|[0-9a-fé{}\[\]:, ]|data:image|;base64,|"image_url":|"data":){0,40}"#,
+    ) {
         prompt_tokens(json.as_bytes());
     }
 
@@ -184,8 +191,8 @@ fn nothing_counts_nothing() {
     assert_eq!(prompt_tokens(b"  \n "), 0);
 }
 
-/// What a chat template makes of messages: three special tokens and the role around each text (OpenAI's chat
-/// format), and three more before the answer.
+/// What a chat template makes of messages: three special tokens and the role around each text
+/// (OpenAI's chat format), and three more before the answer.
 fn chat_count(messages: &Json) -> u64 {
     let text = |message: &Json| count(message["content"].as_str().unwrap());
     messages.as_array().unwrap().iter().map(|message| text(message) + 4).sum::<u64>() + 3
@@ -319,7 +326,8 @@ fn an_image_costs_what_its_size_costs_at_the_dearest_provider() {
         head.extend(height.to_be_bytes());
         head
     };
-    // EXIF data first, then a table that looks like a frame header, then the frame header: 3000 by 2000.
+    // EXIF data first, then a table that looks like a frame header, then the frame header: 3000 by
+    // 2000.
     let mut jpeg = b"\xff\xd8\xff\xe1\x01\x02Exif".to_vec();
     jpeg.resize(2 + 2 + 0x102, 7);
     jpeg.extend(b"\xff\xc4\x00\x04\x00\x00\xff\xff\xc2\x00\x11\x08\x07\xd0\x0b\xb8");
@@ -361,7 +369,9 @@ fn an_image_that_cannot_be_seen_costs_the_most() {
     let of_responses = json!({"type": "input_image", "image_url": "https://example.org/a.png"});
     assert!((15_000..15_100).contains(&part_tokens(&of_responses)));
     let tool = json!({"name": "f", "parameters": {"properties": {
-        "image_url": {"type": "string", "description": "where it is"}, "url": {"default": "https://example.org"}}}});
+        "image_url": {"type": "string", "description": "where it is"},
+        "url": {"default": "https://example.org"},
+    }}});
     assert!(part_tokens(&tool) < 200, "a schema that speaks of images has none");
 }
 

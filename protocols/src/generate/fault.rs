@@ -11,7 +11,8 @@ use crate::json::{JsonFault, decoded, quoted};
 
 /// How many bytes of an offending value are repeated to the caller.
 ///
-/// Enough to recognise it; a body may be 32 MiB, and a fault is also written to logs by those who receive it.
+/// Enough to recognise it; a body may be 32 MiB, and a fault is also written to logs by those who
+/// receive it.
 pub const SHOWN_MAX: usize = 256;
 
 /// What is wrong with one member, or with the whole body.
@@ -26,7 +27,8 @@ pub enum FaultKind {
     NotAnObject,
     /// A required member is not there, or the body is empty.
     Missing,
-    /// The member stands in the object more than once. pydantic has no such type, so it is a `value_error`.
+    /// The member stands in the object more than once. pydantic has no such type, so it is a
+    /// `value_error`.
     GivenTwice,
     /// Not a string.
     NotAString,

@@ -9,8 +9,8 @@ use crate::json::{Kind, Value};
 
 use super::FaultKind;
 
-/// The value as a float. Infinity and NaN come back as such, for the range check to refuse: JSON has no word for
-/// them, but `1e999` and the string `"inf"` mean them.
+/// The value as a float. Infinity and NaN come back as such, for the range check to refuse: JSON
+/// has no word for them, but `1e999` and the string `"inf"` mean them.
 pub(super) fn float(value: &Value<'_>) -> Result<f64, FaultKind> {
     match value.kind {
         Kind::Number => value.raw.parse().map_err(|_| FaultKind::NotAFloat),
@@ -22,7 +22,8 @@ pub(super) fn float(value: &Value<'_>) -> Result<f64, FaultKind> {
     }
 }
 
-/// The value as a count: zero stands for everything below one, the largest count for everything beyond 64 bits.
+/// The value as a count: zero stands for everything below one, the largest count for everything
+/// beyond 64 bits.
 pub(super) fn integer(value: &Value<'_>) -> Result<u64, FaultKind> {
     match value.kind {
         Kind::Number => match digits(value.raw) {
@@ -44,7 +45,8 @@ pub(super) fn integer(value: &Value<'_>) -> Result<u64, FaultKind> {
     }
 }
 
-/// Decimal digits, with a sign before them or not. A plus comes in strings only: JSON's numbers have none.
+/// Decimal digits, with a sign before them or not. A plus comes in strings only: JSON's numbers
+/// have none.
 fn digits(text: &str) -> Option<u64> {
     let magnitude = text.strip_prefix(['-', '+']).unwrap_or(text);
     if magnitude.is_empty() || !magnitude.bytes().all(|byte| byte.is_ascii_digit()) {
