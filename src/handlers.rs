@@ -13,6 +13,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gateway_actors::{Client, Refusal, Target, View};
 use gateway_limits::Ask;
+use gateway_protocols::estimate;
+use gateway_protocols::openai::ChatRequest;
 use http::{HeaderName, HeaderValue};
 use warp::reply::Response;
 
@@ -84,6 +86,11 @@ fn cap(
             Ok(Cap { sent: is_limited.then_some(smaller), reserved: smaller })
         }
     }
+}
+
+/// The most tokens that a request's prompt can be.
+fn prompt_tokens(request: &ChatRequest) -> u64 {
+    request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add)
 }
 
 /// A request that was admitted and has a key to call with.

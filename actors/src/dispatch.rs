@@ -9,7 +9,7 @@
 //!          because a message to an actor that is just dying is lost without a sign; the reborn limiter
 //!          reads the table.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::client::ClientId;
 use crate::clients_supervisor::ClientsMessage;
 use crate::gate::Door;
 use crate::job::Target;
-use crate::provider::{CallReport, Endpoint, ProviderMessage};
+use crate::provider::{Endpoint, ProviderMessage};
 use crate::rate_limiter::RateLimiterMessage;
 use crate::shared::Shared;
 
@@ -150,15 +150,71 @@ impl Drop for Admission {
     }
 }
 
-/// The calls in flight at one key, counted outside its actor: a reborn Provider or pool counts right.
+/// What leases count themselves, outside their Provider: a reborn one counts right, and a call that went well
+/// costs it no message.
 #[derive(Debug, Default)]
-pub struct InFlight(AtomicUsize);
+pub struct Gauge {
+    in_flight: AtomicUsize,
+    answered: AtomicU64,
+    abandoned: AtomicU64,
+    /// Moving average of the time to the first byte, in microseconds; 0 before the first answer.
+    first_byte_us: AtomicU64,
+    /// Set by the Provider after a failure: then it is told of the next success.
+    is_failing: AtomicBool,
+}
 
-impl InFlight {
+/// Weight of the newest call in the moving average: about the last eight count.
+const NEWEST: u64 = 8;
+
+impl Gauge {
     /// How many calls are in flight.
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
+
+    /// Calls that were answered, whatever the status said about the caller's request.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Calls whose caller left first, or that were never made.
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Moving average of the time to the first byte.
+    pub fn first_byte(&self) -> Option<Duration> {
+        let us = self.first_byte_us.load(Ordering::Relaxed);
+        (us > 0).then(|| Duration::from_micros(us))
+    }
+
+    pub(crate) fn set_failing(&self, is_failing: bool) {
+        self.is_failing.store(is_failing, Ordering::Relaxed);
+    }
+
+    /// Of two answers at the same moment one may go missing in the average, which is one of many anyway.
+    fn note_answer(&self, first_byte: Duration) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        let newest = u64::try_from(first_byte.as_micros()).unwrap_or(u64::MAX).max(1);
+        let average = match self.first_byte_us.load(Ordering::Relaxed) {
+            0 => newest,
+            average => average - average / NEWEST + newest / NEWEST,
+        };
+        self.first_byte_us.store(average.max(1), Ordering::Relaxed);
+    }
+}
+
+/// How a call ended, as far as its key's health is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallReport {
+    Answered {
+        first_byte: Duration,
+    },
+    Failed {
+        what: &'static str,
+    },
+    /// Says nothing about the upstream.
+    Abandoned,
 }
 
 /// The right to make one call with one key of a provider; in flight until dropped. It outlives its actor.
@@ -166,7 +222,7 @@ impl InFlight {
 pub struct Lease {
     target: Target,
     endpoint: Arc<Endpoint>,
-    in_flight: Arc<InFlight>,
+    gauge: Arc<Gauge>,
     provider: Door<ProviderMessage>,
     report: CallReport,
     shared: Arc<Shared>,
@@ -177,12 +233,12 @@ impl Lease {
         shared: &Arc<Shared>,
         target: Target,
         endpoint: Arc<Endpoint>,
-        in_flight: Arc<InFlight>,
+        gauge: Arc<Gauge>,
         provider: Door<ProviderMessage>,
     ) -> Self {
-        in_flight.0.fetch_add(1, Ordering::Relaxed);
+        gauge.in_flight.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(shared);
-        Self { target, endpoint, in_flight, provider, report: CallReport::Abandoned, shared }
+        Self { target, endpoint, gauge, provider, report: CallReport::Abandoned, shared }
     }
 
     /// Where the call goes.
@@ -209,8 +265,19 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
-        let _ = self.provider.send_always(ProviderMessage::Returned(self.report));
+        self.gauge.in_flight.fetch_sub(1, Ordering::Relaxed);
+        match self.report {
+            CallReport::Answered { first_byte } => {
+                self.gauge.note_answer(first_byte);
+                if self.gauge.is_failing.load(Ordering::Relaxed) {
+                    let _ = self.provider.send_always(ProviderMessage::Recovered);
+                }
+            }
+            CallReport::Failed { what } => {
+                let _ = self.provider.send_always(ProviderMessage::Failed { what });
+            }
+            CallReport::Abandoned => drop(self.gauge.abandoned.fetch_add(1, Ordering::Relaxed)),
+        }
         self.shared.wake_pool(&self.target.provider);
     }
 }

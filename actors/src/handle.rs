@@ -147,6 +147,7 @@ impl GatewayHandle {
         if let Some(clients) = cell("Clients") {
             clients.drain_children_and_wait(Some(STOP_WAIT)).await;
         }
+        self.shared.journal.wake();
         for name in ["Providers", "Clients", "ClientRegistry", "Ledger"] {
             if let Some(child) = cell(name) {
                 end(&child).await;

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use gateway_limits::{Record, Saved};
@@ -29,6 +30,20 @@ const BEHIND_MAX: usize = 100_000;
 
 /// Entries applied per turn, so that one turn stays below about a millisecond.
 const BATCH_MAX: usize = 2_048;
+
+/// How long writes are gathered while they keep coming: one wake-up then does for a thousand, and half of
+/// the Ledger's work was being woken.
+const GATHER_FOR: Duration = Duration::from_millis(1);
+
+/// What is left after a batch.
+enum Rest {
+    /// More entries than fit in a batch.
+    More,
+    /// None now, but they have been coming: look again soon, without being woken.
+    Later,
+    /// None, and the next one wakes the Ledger.
+    Nothing,
+}
 
 /// Takes a client's numbers; called on the Ledger's turn and must only pass them on.
 type LoadReply = Box<dyn FnOnce(Saved) + Send>;
@@ -50,7 +65,7 @@ struct Books {
 pub struct Journal {
     sender: Sender<Entry>,
     behind: AtomicUsize,
-    /// Whether a wake-up is already on its way, so that a burst sends one message and not thousands.
+    /// Whether the Ledger looks again by itself, so that a burst sends one message and not thousands.
     awake: AtomicBool,
     books: Mutex<Books>,
     ledger: ArcSwapOption<Door<LedgerMessage>>,
@@ -81,9 +96,11 @@ impl Journal {
         self.queue(Entry::Write { client, record });
     }
 
-    /// Asks for what is saved of a client, behind all that was appended before.
+    /// Asks for what is saved of a client, behind all that was appended before. Somebody waits for it, so the
+    /// Ledger is woken at once.
     pub(crate) fn load(&self, client: ClientId, reply: impl FnOnce(Saved) + Send + 'static) {
         self.queue(Entry::Load { client, reply: Box::new(reply) });
+        self.wake();
     }
 
     /// How many entries wait, when they are too many to admit more.
@@ -105,37 +122,54 @@ impl Journal {
         self.behind.fetch_add(1, Ordering::Relaxed);
         // The receiver lives in the same struct, so it cannot be gone.
         let _ = self.sender.send(entry);
-        if !self.awake.swap(true, Ordering::AcqRel) {
+        if !self.awake.swap(true, Ordering::SeqCst) {
             self.wake();
         }
     }
 
-    fn wake(&self) {
+    /// Has the Ledger work through what waits.
+    pub(crate) fn wake(&self) {
         if let Some(ledger) = self.ledger.load().as_ref() {
             // A Ledger that is gone works through the queue when it starts again.
             let _ = ledger.send_always(LedgerMessage::Work);
         }
     }
 
-    /// Applies what waits, at most one batch. Says whether more is left.
-    fn work(&self, shared: &Shared) -> bool {
+    /// Applies what waits, at most one batch.
+    fn work(&self, shared: &Shared) -> Rest {
         // Poisoned means that a Ledger died in the middle of an entry: it is still in hand.
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         if books.in_hand.is_some() {
             self.finish_in_hand(&mut books, shared);
         }
-        self.awake.store(false, Ordering::Release);
-        for _ in 0..BATCH_MAX {
-            let Ok(entry) = books.queue.try_recv() else { return false };
-            match entry {
-                Entry::Write { client, record } => {
-                    books.in_hand = Some((client, record));
-                    self.finish_in_hand(&mut books, shared);
+        for done in 0..BATCH_MAX {
+            if !self.apply_next(&mut books, shared) {
+                if done > 0 {
+                    return Rest::Later;
                 }
-                Entry::Load { client, reply } => {
-                    self.behind.fetch_sub(1, Ordering::Relaxed);
-                    reply(books.accounts.get(&client).cloned().unwrap_or_default());
+                self.awake.store(false, Ordering::SeqCst);
+                // An entry that came just before went unannounced.
+                if !self.apply_next(&mut books, shared) {
+                    return Rest::Nothing;
                 }
+                self.awake.store(true, Ordering::SeqCst);
+                return Rest::Later;
+            }
+        }
+        Rest::More
+    }
+
+    /// Applies one entry; says whether there was one.
+    fn apply_next(&self, books: &mut Books, shared: &Shared) -> bool {
+        let Ok(entry) = books.queue.try_recv() else { return false };
+        match entry {
+            Entry::Write { client, record } => {
+                books.in_hand = Some((client, record));
+                self.finish_in_hand(books, shared);
+            }
+            Entry::Load { client, reply } => {
+                self.behind.fetch_sub(1, Ordering::Relaxed);
+                reply(books.accounts.get(&client).cloned().unwrap_or_default());
             }
         }
         true
@@ -189,9 +223,11 @@ impl Actor for Ledger {
     ) -> Result<(), ActorProcessingErr> {
         match self.node.open(mail) {
             LedgerMessage::Work => {
-                if self.shared.journal.work(&self.shared) {
-                    let door = Door::new(myself, Arc::clone(self.node.gate()));
-                    let _ = door.send_always(LedgerMessage::Work);
+                let door = Door::new(myself, Arc::clone(self.node.gate()));
+                match self.shared.journal.work(&self.shared) {
+                    Rest::More => drop(door.send_always(LedgerMessage::Work)),
+                    Rest::Later => crate::restart::send_later(&door, GATHER_FOR, LedgerMessage::Work),
+                    Rest::Nothing => {}
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! One key or region of a provider: hands out its leases and keeps its health.
 //!
-//! Owns     what is known of one key: calls answered, failed and abandoned, time to first byte, the last
-//!          failure. Calls in flight are counted outside, by the leases themselves.
-//! Called   by ProviderPool (`Lend`, `Inspect`) and by a lease that ends (`Returned`).
+//! Owns     what is known of one key's failures. Calls in flight, answers and the time to the first byte are
+//!          counted outside, by the leases themselves.
+//! Called   by ProviderPool (`Lend`, `Inspect`) and by a lease that ends badly (`Failed`), or well after that.
 //! Bounded  by its gate; what comes back from leases always passes.
-//! Fails    restarted by its pool, healthy and with empty statistics; leases that are out go on.
+//! Fails    restarted by its pool, healthy; leases that are out go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::dispatch::InFlight;
+use crate::dispatch::Gauge;
 use crate::gate::Mail;
 use crate::job::{Job, Route};
 use crate::secret::Secret;
@@ -21,9 +21,6 @@ use crate::tree::Node;
 
 /// Messages that may wait at one key: a turn takes under a microsecond.
 pub(crate) const MAILBOX_MAX: usize = 16_384;
-
-/// Weight of the newest observation in the moving average: about the last 10 calls count.
-const NEWEST: f64 = 0.1;
 
 /// Where one key's calls go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,30 +51,18 @@ impl Endpoint {
     }
 }
 
-/// How a call ended, as far as the key's health is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallReport {
-    /// The upstream answered; its first byte came after this time.
-    Answered {
-        /// From sending to the first byte of the answer's head.
-        first_byte: Duration,
-    },
-    /// The upstream is to blame.
-    Failed {
-        /// A fixed word for the operator.
-        what: &'static str,
-    },
-    /// The caller left, or nothing was sent: says nothing about the upstream.
-    Abandoned,
-}
-
 /// What a Provider is told.
 #[derive(Debug)]
 pub enum ProviderMessage {
     /// Grant this job its lease.
     Lend(Box<Job>),
-    /// A lease has ended.
-    Returned(CallReport),
+    /// A call failed through the upstream's fault.
+    Failed {
+        /// A fixed word for the operator.
+        what: &'static str,
+    },
+    /// The first call after a failure was answered.
+    Recovered,
     /// Send the state of this key, then drop the sender.
     Inspect(mpsc::UnboundedSender<KeyView>),
 }
@@ -95,42 +80,15 @@ impl Route for ProviderMessage {
     }
 }
 
-/// One key's health.
+/// One key's failures.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
-    /// Calls that the upstream answered, whatever the status said about the caller's request.
-    pub answered: u64,
     /// Calls that failed through the upstream's fault.
     pub failed: u64,
-    /// Calls whose caller left first.
-    pub abandoned: u64,
     /// Failures since the last answer.
     pub consecutive_failures: u64,
-    /// Moving average of the time to the first byte.
-    pub first_byte: Option<Duration>,
     /// What failed last, and when.
     pub last_failure: Option<(&'static str, Instant)>,
-}
-
-impl Health {
-    fn note(&mut self, report: CallReport) {
-        match report {
-            CallReport::Answered { first_byte } => {
-                self.answered += 1;
-                self.consecutive_failures = 0;
-                self.first_byte = Some(match self.first_byte {
-                    Some(average) => average.mul_f64(1.0 - NEWEST) + first_byte.mul_f64(NEWEST),
-                    None => first_byte,
-                });
-            }
-            CallReport::Failed { what } => {
-                self.failed += 1;
-                self.consecutive_failures += 1;
-                self.last_failure = Some((what, Instant::now()));
-            }
-            CallReport::Abandoned => self.abandoned += 1,
-        }
-    }
 }
 
 /// One key, for the admin page.
@@ -142,7 +100,13 @@ pub struct KeyView {
     pub key_name: Arc<str>,
     /// Calls in flight.
     pub in_flight: usize,
-    /// Its health.
+    /// Calls that the upstream answered, whatever the status said about the caller's request.
+    pub answered: u64,
+    /// Calls whose caller left first.
+    pub abandoned: u64,
+    /// Moving average of the time to the first byte.
+    pub first_byte: Option<Duration>,
+    /// Its failures.
     pub health: Health,
 }
 
@@ -151,7 +115,7 @@ pub struct KeyView {
 pub struct Provider {
     pub(crate) provider: Arc<str>,
     pub(crate) key_name: Arc<str>,
-    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) gauge: Arc<Gauge>,
     pub(crate) node: Arc<Node>,
 }
 
@@ -172,12 +136,24 @@ impl Actor for Provider {
     ) -> Result<(), ActorProcessingErr> {
         match self.node.open(mail) {
             ProviderMessage::Lend(job) => job.grant(),
-            ProviderMessage::Returned(report) => health.note(report),
+            ProviderMessage::Failed { what } => {
+                health.failed += 1;
+                health.consecutive_failures += 1;
+                health.last_failure = Some((what, Instant::now()));
+                self.gauge.set_failing(true);
+            }
+            ProviderMessage::Recovered => {
+                health.consecutive_failures = 0;
+                self.gauge.set_failing(false);
+            }
             ProviderMessage::Inspect(views) => {
                 let _ = views.send(KeyView {
                     provider: Arc::clone(&self.provider),
                     key_name: Arc::clone(&self.key_name),
-                    in_flight: self.in_flight.count(),
+                    in_flight: self.gauge.in_flight(),
+                    answered: self.gauge.answered(),
+                    abandoned: self.gauge.abandoned(),
+                    first_byte: self.gauge.first_byte(),
                     health: health.clone(),
                 });
             }

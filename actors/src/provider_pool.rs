@@ -16,7 +16,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::dispatch::{InFlight, Lease};
+use crate::dispatch::{Gauge, Lease};
 use crate::gate::{Door, Mail};
 use crate::job::{Job, JobId, Route, Stranded};
 use crate::provider::{self, Endpoint, KeyView, Provider, ProviderMessage};
@@ -102,7 +102,7 @@ impl Route for PoolMessage {
 #[derive(Debug)]
 struct Member {
     key: KeySettings,
-    in_flight: Arc<InFlight>,
+    gauge: Arc<Gauge>,
     node: Arc<Node>,
     history: History,
     /// `None` while it rests.
@@ -112,7 +112,7 @@ struct Member {
 impl Member {
     /// Calls in flight per unit of weight, with the one to come.
     fn load(&self) -> f64 {
-        (self.in_flight.count() + 1) as f64 / f64::from(self.key.weight.max(1))
+        (self.gauge.in_flight() + 1) as f64 / f64::from(self.key.weight.max(1))
     }
 }
 
@@ -233,8 +233,8 @@ impl ProviderPool {
         let (provider, key_name) = (&key.endpoint.provider, &key.endpoint.key_name);
         let name = format!("Provider {provider}/{key_name}");
         let node = self.shared.tree.node("Provider", name, Some(&self.node), provider::MAILBOX_MAX);
-        let in_flight = self.shared.in_flight_of(provider, key_name);
-        let mut member = Member { key, in_flight, node, history: History::default(), door: None };
+        let gauge = self.shared.gauge_of(provider, key_name);
+        let mut member = Member { key, gauge, node, history: History::default(), door: None };
         self.start(myself, &mut member).await?;
         Ok(member)
     }
@@ -247,7 +247,7 @@ impl ProviderPool {
         let actor = Provider {
             provider: Arc::clone(&member.key.endpoint.provider),
             key_name: Arc::clone(&member.key.endpoint.key_name),
-            in_flight: Arc::clone(&member.in_flight),
+            gauge: Arc::clone(&member.gauge),
             node: Arc::clone(&member.node),
         };
         let (actor, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
@@ -304,7 +304,7 @@ impl ProviderPool {
             &self.shared,
             job.target.clone(),
             Arc::clone(&member.key.endpoint),
-            Arc::clone(&member.in_flight),
+            Arc::clone(&member.gauge),
             door.clone(),
         ));
         match door.forward(job) {
@@ -359,7 +359,7 @@ impl ProviderPool {
 }
 
 fn has_room(state: &PoolState) -> bool {
-    let in_flight = || state.members.iter().map(|member| member.in_flight.count()).sum::<usize>();
+    let in_flight = || state.members.iter().map(|member| member.gauge.in_flight()).sum::<usize>();
     state.settings.max_concurrency.is_none_or(|max| in_flight() < max)
 }
 

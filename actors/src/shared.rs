@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::client_registry::RegistryMessage;
 use crate::client_table::ClientTable;
 use crate::clients_supervisor::ClientsMessage;
-use crate::dispatch::{InFlight, OpenAdmissions};
+use crate::dispatch::{Gauge, OpenAdmissions};
 use crate::gate::Door;
 use crate::job::{Job, JobId, Stranded};
 use crate::ledger::Journal;
@@ -63,8 +63,8 @@ pub struct Shared {
     pub(crate) clients: ArcSwap<ClientTable>,
     /// Where each provider's pool is; swapped by the Providers supervisor.
     pub(crate) pools: ArcSwap<HashMap<Arc<str>, PoolEntry>>,
-    /// Calls in flight per `provider/key`; entries are made by the Providers supervisor and never removed.
-    pub(crate) in_flight: dashmap::DashMap<String, Arc<InFlight>>,
+    /// What leases count per `provider/key`; entries are made by pools and never removed.
+    pub(crate) gauges: dashmap::DashMap<String, Arc<Gauge>>,
     /// Admissions that are not settled; entries are made and removed by their client's RateLimiter.
     pub(crate) open: OpenAdmissions,
     /// The ledger's queue and store; read and written by Ledger, appended to by limiters.
@@ -106,7 +106,7 @@ impl Shared {
 
     /// Calls in flight over all providers, counted by their leases.
     pub fn calls_in_flight(&self) -> usize {
-        self.in_flight.iter().map(|entry| entry.count()).sum()
+        self.gauges.iter().map(|gauge| gauge.in_flight()).sum()
     }
 
     /// Entries that wait to be written by the Ledger.
@@ -122,8 +122,8 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    pub(crate) fn in_flight_of(&self, provider: &str, key: &str) -> Arc<InFlight> {
-        Arc::clone(&self.in_flight.entry(format!("{provider}/{key}")).or_default())
+    pub(crate) fn gauge_of(&self, provider: &str, key: &str) -> Arc<Gauge> {
+        Arc::clone(&self.gauges.entry(format!("{provider}/{key}")).or_default())
     }
 
     /// Tells ClientRegistry. One that is gone learns what it needs when it starts again.

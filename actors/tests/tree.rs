@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gateway_actors::client::Client;
 use gateway_actors::{
-    Ask, ClientId, ClientTable, Dispatch, Ended, Endpoint, GatewayHandle, KeySettings, Limits, Outcome, PoolSettings,
-    Refusal, Refused, RootEnded, Target, start,
+    Ask, ClientId, ClientTable, Dispatch, Ended, Endpoint, GatewayHandle, KeySettings, Limits, Outcome,
+    PoolSettings, Refusal, Refused, RootEnded, Target, start,
 };
 use gateway_limits::{DenyReason, LimitName};
 
@@ -178,7 +178,9 @@ async fn a_settlement_that_meets_a_dead_limiter_is_not_lost() {
 
 #[tokio::test]
 async fn every_child_of_the_root_can_be_killed_and_the_next_job_is_granted() {
-    for actor in ["Ledger", "ClientRegistry", "Clients", "Providers", "ProviderPool openai", "Provider openai/0"] {
+    for actor in
+        ["Ledger", "ClientRegistry", "Clients", "Providers", "ProviderPool openai", "Provider openai/0"]
+    {
         let (gateway, ended) = tree(vec![client("ada", day(1_000))], pool()).await;
         let open = admit(&gateway, "ada", 100).await.unwrap();
         kill(&gateway, actor);

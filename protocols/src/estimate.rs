@@ -101,9 +101,10 @@ pub fn text_tokens(text: &str) -> u64 {
 /// `tools`, of `prompt` or `input`, or a whole request.
 ///
 /// Strings count as the text they stand for, and so do keys, brackets, commas, numbers and
-/// literals, for providers write all of them into the prompt: schemas of tools as JSON or in a form
-/// that is shorter, a message as its text between three to five special tokens, where its JSON
-/// frame (`{"role":"user","content":""}`) costs more. White space between values counts nothing.
+/// literals, for providers write them into the prompt: schemas of tools as JSON, or in a form that
+/// is shorter. Of a message (`{"role":"user","content":"…"}`) the two keys are left out: templates
+/// write three to five special tokens around a text (OpenAI's chat format three, Llama's five), and
+/// the brackets, quotes and commas that stay are more. White space between values counts nothing.
 /// Files in base64 (members `url`, `image_url`, `file_data` and `data`) and the addresses of images
 /// are not text and cost what their kind may cost.
 pub fn prompt_tokens(json: &[u8]) -> u64 {

@@ -134,11 +134,11 @@ fn key(view: &KeyView) -> Value {
     json!({
         "name": &*view.key_name,
         "in_flight": view.in_flight,
-        "answered": health.answered,
+        "answered": view.answered,
         "failed": health.failed,
-        "abandoned": health.abandoned,
+        "abandoned": view.abandoned,
         "consecutive_failures": health.consecutive_failures,
-        "first_byte_ms": health.first_byte.map(|time| time.as_secs_f64() * 1e3),
+        "first_byte_ms": view.first_byte.map(|time| time.as_secs_f64() * 1e3),
         "last_failure": health.last_failure.map(|(what, at)| json!({
             "what": what,
             "seconds_ago": at.elapsed().as_secs_f64(),

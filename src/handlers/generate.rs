@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gateway_actors::Client;
 use gateway_protocols::estimate;
 use gateway_protocols::generate::{self, FaultKind, GenerateRequest, ValidationFault};
+use gateway_protocols::openai::ChatRequest;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use serde_json::json;
@@ -46,7 +47,7 @@ pub async fn generate(
         max_tokens,
         capability.takes_temperature,
     );
-    let prompt_tokens = estimate::prompt_tokens(&chat);
+    let prompt_tokens = super::prompt_tokens(&ChatRequest::read(&chat)?);
 
     let Dispatched { charge, shown } =
         dispatch(front, client, &resolved, prompt_tokens, cap.reserved).await?;

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use gateway_actors::Client;
-use gateway_protocols::estimate;
 use gateway_protocols::openai::{CapMember, ChatRequest, ChatStream, Rewrite, StreamOptions};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -21,7 +20,7 @@ use crate::relay::{Relay, RelayContext};
 use crate::resolve::{self, Asker, GROQ, Resolved};
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest};
 
-use super::{Dispatched, Shown, cap, dispatch};
+use super::{Dispatched, Shown, cap, dispatch, prompt_tokens};
 
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -48,7 +47,7 @@ pub async fn chat(
     // The caller's cap goes under the name that the model is known to take, else under the caller's own.
     let member = capability.cap_member.or(asked_as).unwrap_or_default();
     let sent = cap.sent.or(asked.filter(|_| asked_as != Some(member)));
-    let prompt_tokens = request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add);
+    let prompt_tokens = prompt_tokens(&request);
     let output_tokens = cap.reserved.saturating_mul(request.n());
 
     let Dispatched { charge, shown } =

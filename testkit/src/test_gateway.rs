@@ -246,7 +246,9 @@ impl TestGateway {
     pub async fn is_quiet(&self) {
         let shared = self.front.gateway.shared();
         self.until("nothing is open", || {
-            shared.open_admissions().is_empty() && shared.calls_in_flight() == 0 && self.front.in_flight.depth() == 0
+            shared.open_admissions().is_empty()
+                && shared.calls_in_flight() == 0
+                && self.front.in_flight.depth() == 0
         })
         .await;
     }

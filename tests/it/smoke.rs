@@ -4,7 +4,10 @@ use serde_json::json;
 #[tokio::test]
 async fn a_chat_request_is_answered_by_its_upstream_and_counted() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).client("ada", json!({"rate_limit": {"tokens_per_day": 100_000}})).start().await;
+    let gateway = TestGateway::with(&upstream)
+        .client("ada", json!({"rate_limit": {"tokens_per_day": 100_000}}))
+        .start()
+        .await;
     upstream.script(Reply::text("Hello there").tokens(7, 3));
     let answer = gateway.chat("ada", "hi").await;
     assert_eq!(answer.status, 200, "{}", answer.text());

@@ -82,12 +82,15 @@ impl<'a> Walk<'a> {
 
     fn string(&mut self) {
         let content = self.content();
-        if self.followed_by_colon() {
-            self.key = content;
-            if content == "image_url" {
-                self.image = Some(self.depth + 1);
-            } else if self.image.is_some_and(|inside| self.depth < inside) {
-                self.image = None;
+        let mut behind = self.text.as_bytes().get(self.at..).unwrap_or_default().trim_ascii_start();
+        if let Some((b':', value)) = behind.split_first() {
+            self.enter_member(content);
+            behind = value.trim_ascii_start();
+            if matches!(content, "role" | "content") && behind.first() != Some(&b'{') {
+                // The frame of a message, which no template writes as JSON. A schema that describes
+                // a member of that name has an object there.
+                self.at = self.text.len() - behind.len();
+                return;
             }
         } else if let Some(tokens) = self.attachment(content) {
             self.flat = self.flat.saturating_add(tokens);
@@ -96,6 +99,15 @@ impl<'a> Walk<'a> {
         self.meter.push("\"");
         self.push_unescaped(content);
         self.meter.push("\"");
+    }
+
+    fn enter_member(&mut self, key: &'a str) {
+        self.key = key;
+        if key == "image_url" {
+            self.image = Some(self.depth + 1);
+        } else if self.image.is_some_and(|inside| self.depth < inside) {
+            self.image = None;
+        }
     }
 
     /// Steps over the string at the cursor and returns what is between its quotes.
@@ -119,11 +131,6 @@ impl<'a> Walk<'a> {
         }
         self.at = end + 1;
         self.slice(start, end)
-    }
-
-    fn followed_by_colon(&self) -> bool {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        rest.trim_ascii_start().first() == Some(&b':')
     }
 
     fn slice(&self, start: usize, end: usize) -> &'a str {
