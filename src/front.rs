@@ -19,7 +19,6 @@ use gateway_protocols::error::Dialect;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use warp::Filter;
 use warp::reply::Response;
 
@@ -28,6 +27,7 @@ use crate::admin_token::AdminToken;
 use crate::body::{BodyLimits, BufferBudget, BufferedBody, read_body};
 use crate::cors;
 use crate::credentials::{Authenticator, Origin};
+use crate::cut_off::CutOff;
 use crate::fault::Fault;
 use crate::handlers;
 use crate::live::Live;
@@ -69,7 +69,7 @@ pub struct Front {
     /// Set when the gateway takes no new work.
     pub draining: AtomicBool,
     /// Cancelled when what runs must end.
-    pub cut_off: CancellationToken,
+    pub cut_off: CutOff,
 }
 
 /// One request, but for its body.
@@ -148,7 +148,7 @@ impl Front {
         let routed = tokio::select! {
             biased;
             routed = self.route(&exchange, body) => routed,
-            () = self.cut_off.cancelled() => Err(Fault::Draining),
+            () = self.cut_off.token().cancelled() => Err(Fault::Draining),
         };
         let mut response = match routed {
             Ok(response) => response,

@@ -7,7 +7,6 @@ pub mod models;
 pub mod openai;
 mod probes;
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -158,16 +157,18 @@ impl Shown {
 
 /// W3C Server-Timing, in milliseconds: ours to the hundredth, the upstream's to the tenth.
 fn server_timing(gateway: Duration, upstream: Duration) -> Option<HeaderValue> {
-    let (own, theirs) = (gateway.as_micros() / 10, upstream.as_micros() / 100);
     let mut timing = BytesMut::with_capacity(64);
-    // Writing to a buffer that grows cannot fail.
-    let _ = write!(
-        timing,
-        "gateway;dur={}.{:02}, upstream;dur={}.{}",
-        own / 100,
-        own % 100,
-        theirs / 10,
-        theirs % 10
-    );
+    let mut number = |text: &str, number: u128, digits: u32| {
+        let unit = 10_u128.pow(digits);
+        timing.extend_from_slice(text.as_bytes());
+        timing.extend_from_slice(itoa::Buffer::new().format(number / unit).as_bytes());
+        timing.extend_from_slice(b".");
+        if digits == 2 && number % unit < 10 {
+            timing.extend_from_slice(b"0");
+        }
+        timing.extend_from_slice(itoa::Buffer::new().format(number % unit).as_bytes());
+    };
+    number("gateway;dur=", gateway.as_micros() / 10, 2);
+    number(", upstream;dur=", upstream.as_micros() / 100, 1);
     HeaderValue::from_maybe_shared(timing.freeze()).ok()
 }

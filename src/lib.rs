@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod cors;
 pub mod credentials;
+pub mod cut_off;
 pub mod decode;
 pub mod echo;
 pub mod env_file;

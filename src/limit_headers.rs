@@ -3,7 +3,6 @@
 //! `x-ratelimit-*` as OpenAI's API reference gives them (resets as `6m0s`, `88ms`); `RateLimit-Policy` and
 //! `RateLimit` as in draft-ietf-httpapi-ratelimit-headers. All values of an answer share one allocation.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -41,20 +40,18 @@ pub fn insert(headers: &mut HeaderMap, view: Option<&View>, limited_by: Option<L
     triple(headers, &mut values, &TOKENS, view.tokens());
     let policies = || view.meters().filter_map(|meter| Some((policy_of(meter.name)?, meter)));
     for (at, ((name, window), meter)) in policies().enumerate() {
-        let separator = if at == 0 { "" } else { ", " };
-        values.write(format_args!("{separator}\"{name}\";q={};w={window}", meter.max));
+        values.member(at, name, "\";q=", meter.max, ";w=", window);
     }
     values.insert(headers, &POLICY);
     for (at, ((name, _), meter)) in policies().enumerate() {
-        let separator = if at == 0 { "" } else { ", " };
-        let seconds = meter.reset.as_millis().div_ceil(1000);
-        values.write(format_args!("{separator}\"{name}\";r={};t={seconds}", meter.remaining));
+        let seconds = u64::try_from(meter.reset.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+        values.member(at, name, "\";r=", meter.remaining, ";t=", seconds);
     }
     values.insert(headers, &STATE);
 }
 
 /// A policy's short name and its window in seconds; a bound on calls at once has no window.
-fn policy_of(limit: LimitName) -> Option<(&'static str, u32)> {
+fn policy_of(limit: LimitName) -> Option<(&'static str, u64)> {
     match limit {
         LimitName::RequestsPerMinute => Some(("rpm", 60)),
         LimitName::TokensPerMinute => Some(("tpm", 60)),
@@ -66,11 +63,11 @@ fn policy_of(limit: LimitName) -> Option<(&'static str, u32)> {
 fn triple(headers: &mut HeaderMap, values: &mut Values, names: &[HeaderName; 3], meter: Option<Meter>) {
     let Some(meter) = meter else { return };
     let [limit, remaining, reset] = names;
-    values.write(format_args!("{}", meter.max));
+    values.number(meter.max);
     values.insert(headers, limit);
-    values.write(format_args!("{}", meter.remaining));
+    values.number(meter.remaining);
     values.insert(headers, remaining);
-    values.write_duration(meter.reset);
+    values.duration(meter.reset);
     values.insert(headers, reset);
 }
 
@@ -78,30 +75,50 @@ fn triple(headers: &mut HeaderMap, values: &mut Values, names: &[HeaderName; 3],
 struct Values(BytesMut);
 
 impl Values {
-    fn write(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to a buffer that grows cannot fail.
-        let _ = self.0.write_fmt(text);
+    fn text(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.text(itoa::Buffer::new().format(number));
+    }
+
+    /// One member of a list of policies: its quoted name and two parameters.
+    fn member(&mut self, at: usize, name: &str, first: &str, one: u64, second: &str, other: u64) {
+        self.text(if at == 0 { "\"" } else { ", \"" });
+        self.text(name);
+        self.text(first);
+        self.number(one);
+        self.text(second);
+        self.number(other);
     }
 
     /// As OpenAI writes them: `6m0s`, `1.5s`, `88ms`, `0s`; rounded up to a millisecond.
-    fn write_duration(&mut self, duration: Duration) {
-        let ms = duration.as_nanos().div_ceil(1_000_000);
-        let (hours, minutes, seconds, part) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+    fn duration(&mut self, duration: Duration) {
+        let ms = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         if ms > 0 && ms < 1000 {
-            return self.write(format_args!("{part}ms"));
+            self.number(ms);
+            return self.text("ms");
         }
+        let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
         if hours > 0 {
-            self.write(format_args!("{hours}h"));
+            self.number(hours);
+            self.text("h");
         }
         if hours > 0 || minutes > 0 {
-            self.write(format_args!("{minutes}m"));
+            self.number(minutes);
+            self.text("m");
         }
-        match part {
-            0 => self.write(format_args!("{seconds}s")),
-            part if part % 100 == 0 => self.write(format_args!("{seconds}.{}s", part / 100)),
-            part if part % 10 == 0 => self.write(format_args!("{seconds}.{:02}s", part / 10)),
-            part => self.write(format_args!("{seconds}.{part:03}s")),
+        self.number(ms / 1000 % 60);
+        let (mut rest, mut place) = (ms % 1000, 100);
+        if rest > 0 {
+            self.text(".");
         }
+        while rest > 0 {
+            self.number(rest / place);
+            (rest, place) = (rest % place, place / 10);
+        }
+        self.text("s");
     }
 
     /// What was written since the last one, as a header; nothing is no header.
@@ -134,7 +151,7 @@ mod tests {
         ];
         let written = |duration| {
             let mut values = Values(BytesMut::new());
-            values.write_duration(duration);
+            values.duration(duration);
             String::from_utf8(values.0.to_vec()).unwrap()
         };
         for (ms, expected) in cases {

@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::accept::{self, ConnectionSettings};
 use crate::admin_token::AdminToken;
 use crate::credentials::Authenticator;
+use crate::cut_off::CutOff;
 use crate::front::{self, Front};
 use crate::live::Live;
 use crate::model_list::ModelList;
@@ -95,7 +96,7 @@ impl Gateway {
             reloader: Reloader::new(origins),
             admin_token,
             draining: AtomicBool::new(false),
-            cut_off: CancellationToken::new(),
+            cut_off: CutOff::default(),
         });
         let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
         let for_connections = Arc::clone(&front);

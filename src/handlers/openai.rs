@@ -126,7 +126,7 @@ async fn stream(
         arrived: exchange.arrived,
         in_flight,
     };
-    let cut_off = front.cut_off.clone().cancelled_owned();
+    let cut_off = front.cut_off.token().clone().cancelled_owned();
     let mut opening = Box::pin(call.open(charge, scan));
     let hold_back = resolved.timeouts.hold_back;
     let (relay, processing_ms, upstream_time) = match tokio::time::timeout(hold_back, &mut opening).await {
