@@ -98,21 +98,21 @@ pub struct Admission {
     open: Arc<OpenAdmission>,
     ask: Ask,
     if_dropped: Outcome,
-    limiter: Door<RateLimiterMessage>,
-    shared: Arc<Shared>,
+    limiter: Arc<Origin>,
+}
+
+/// The limiter that admits, as each of its admissions holds it: one count to change instead of three.
+#[derive(Debug)]
+pub struct Origin {
+    pub(crate) limiter: Door<RateLimiterMessage>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Admission {
-    pub(crate) fn open(
-        shared: &Arc<Shared>,
-        limiter: Door<RateLimiterMessage>,
-        client: ClientId,
-        id: AdmissionId,
-        ask: Ask,
-    ) -> Self {
+    pub(crate) fn open(limiter: &Arc<Origin>, client: ClientId, id: AdmissionId, ask: Ask) -> Self {
         let open = Arc::new(OpenAdmission { id, client, outcome: OnceLock::new() });
-        shared.open.table.insert(id, Arc::clone(&open));
-        Self { open, ask, if_dropped: Outcome::NeverSent, limiter, shared: Arc::clone(shared) }
+        limiter.shared.open.table.insert(id, Arc::clone(&open));
+        Self { open, ask, if_dropped: Outcome::NeverSent, limiter: Arc::clone(limiter) }
     }
 
     /// The admission's id, unique in this process.
@@ -142,10 +142,10 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let _ = self.open.outcome.set(self.if_dropped);
         let settle = RateLimiterMessage::Settle(self.open.id);
-        if self.limiter.send_always(settle).is_err() {
+        if self.limiter.limiter.send_always(settle).is_err() {
             // The limiter that admitted is gone. Its successor reads the table when it starts; one that
             // has started already is found by the sweep of the Clients supervisor, woken here.
-            self.shared.to_clients(ClientsMessage::Sweep);
+            self.limiter.shared.to_clients(ClientsMessage::Sweep);
         }
     }
 }
@@ -221,24 +221,23 @@ enum CallReport {
 #[derive(Debug)]
 pub struct Lease {
     target: Target,
-    endpoint: Arc<Endpoint>,
-    gauge: Arc<Gauge>,
-    provider: Door<ProviderMessage>,
+    key: Arc<Key>,
     report: CallReport,
-    shared: Arc<Shared>,
+}
+
+/// A key with its Provider, as each of its leases holds it: one count to change instead of five.
+#[derive(Debug)]
+pub struct Key {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) provider: Door<ProviderMessage>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Lease {
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        target: Target,
-        endpoint: Arc<Endpoint>,
-        gauge: Arc<Gauge>,
-        provider: Door<ProviderMessage>,
-    ) -> Self {
-        gauge.in_flight.fetch_add(1, Ordering::Relaxed);
-        let shared = Arc::clone(shared);
-        Self { target, endpoint, gauge, provider, report: CallReport::Abandoned, shared }
+    pub(crate) fn new(target: Target, key: &Arc<Key>) -> Self {
+        key.gauge.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { target, key: Arc::clone(key), report: CallReport::Abandoned }
     }
 
     /// Where the call goes.
@@ -248,7 +247,7 @@ impl Lease {
 
     /// The key and address to call.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
+        &self.key.endpoint
     }
 
     /// The answer began after `first_byte`; reported to the Provider when the lease ends.
@@ -265,19 +264,19 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.gauge.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.key.gauge.in_flight.fetch_sub(1, Ordering::Relaxed);
         match self.report {
             CallReport::Answered { first_byte } => {
-                self.gauge.note_answer(first_byte);
-                if self.gauge.is_failing.load(Ordering::Relaxed) {
-                    let _ = self.provider.send_always(ProviderMessage::Recovered);
+                self.key.gauge.note_answer(first_byte);
+                if self.key.gauge.is_failing.load(Ordering::Relaxed) {
+                    let _ = self.key.provider.send_always(ProviderMessage::Recovered);
                 }
             }
             CallReport::Failed { what } => {
-                let _ = self.provider.send_always(ProviderMessage::Failed { what });
+                let _ = self.key.provider.send_always(ProviderMessage::Failed { what });
             }
-            CallReport::Abandoned => drop(self.gauge.abandoned.fetch_add(1, Ordering::Relaxed)),
+            CallReport::Abandoned => drop(self.key.gauge.abandoned.fetch_add(1, Ordering::Relaxed)),
         }
-        self.shared.wake_pool(&self.target.provider);
+        self.key.shared.wake_pool(&self.target.provider);
     }
 }

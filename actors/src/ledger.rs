@@ -51,6 +51,7 @@ type LoadReply = Box<dyn FnOnce(Saved) + Send>;
 enum Entry {
     Write { client: ClientId, record: Record },
     Load { client: ClientId, reply: LoadReply },
+    Forget { client: ClientId },
 }
 
 /// The queue's far end and the accounts, touched only by the Ledger actor.
@@ -101,6 +102,11 @@ impl Journal {
     pub(crate) fn load(&self, client: ClientId, reply: impl FnOnce(Saved) + Send + 'static) {
         self.queue(Entry::Load { client, reply: Box::new(reply) });
         self.wake();
+    }
+
+    /// Lets go of what only a live limiter needs: its client has been idle for a minute.
+    pub(crate) fn forget(&self, client: ClientId) {
+        self.queue(Entry::Forget { client });
     }
 
     /// How many entries wait, when they are too many to admit more.
@@ -170,6 +176,12 @@ impl Journal {
             Entry::Load { client, reply } => {
                 self.behind.fetch_sub(1, Ordering::Relaxed);
                 reply(books.accounts.get(&client).cloned().unwrap_or_default());
+            }
+            Entry::Forget { client } => {
+                self.behind.fetch_sub(1, Ordering::Relaxed);
+                if let Some(saved) = books.accounts.get_mut(&client) {
+                    saved.forget(shared.clock.now());
+                }
             }
         }
         true

@@ -16,7 +16,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::dispatch::{Gauge, Lease};
+use crate::dispatch::{Gauge, Key, Lease};
 use crate::gate::{Door, Mail};
 use crate::job::{Job, JobId, Route, Stranded};
 use crate::provider::{self, Endpoint, KeyView, Provider, ProviderMessage};
@@ -106,10 +106,29 @@ struct Member {
     node: Arc<Node>,
     history: History,
     /// `None` while it rests.
-    door: Option<Door<ProviderMessage>>,
+    up: Option<Arc<Key>>,
 }
 
 impl Member {
+    /// Its Provider runs.
+    fn come_up(&mut self, provider: Door<ProviderMessage>, shared: &Arc<Shared>) {
+        self.up = Some(Arc::new(Key {
+            endpoint: Arc::clone(&self.key.endpoint),
+            gauge: Arc::clone(&self.gauge),
+            provider,
+            shared: Arc::clone(shared),
+        }));
+    }
+
+    /// The same member with changed settings; leases that are out keep the old ones.
+    fn with(mut self, key: KeySettings) -> Self {
+        self.key = key;
+        if let Some(up) = self.up.take() {
+            self.come_up(up.provider.clone(), &up.shared);
+        }
+        self
+    }
+
     /// Calls in flight per unit of weight, with the one to come.
     fn load(&self) -> f64 {
         (self.gauge.in_flight() + 1) as f64 / f64::from(self.key.weight.max(1))
@@ -174,14 +193,14 @@ impl Actor for ProviderPool {
             }
             PoolMessage::Restart(key_name) => {
                 let member = state.members.iter_mut().find(|m| m.key.endpoint.key_name == key_name);
-                if let Some(member) = member.filter(|member| member.door.is_none()) {
+                if let Some(member) = member.filter(|member| member.up.is_none()) {
                     self.start(&myself, member).await?;
                 }
                 self.work_queue(state);
             }
             PoolMessage::Inspect(views) => {
-                for door in state.members.iter().filter_map(|member| member.door.as_ref()) {
-                    let _ = door.send(ProviderMessage::Inspect(views.clone()));
+                for up in state.members.iter().filter_map(|member| member.up.as_ref()) {
+                    let _ = up.provider.send(ProviderMessage::Inspect(views.clone()));
                 }
             }
         }
@@ -196,13 +215,12 @@ impl Actor for ProviderPool {
         state: &mut PoolState,
     ) -> Result<(), ActorProcessingErr> {
         let Some((cell, reason)) = crate::restart::failure(event) else { return Ok(()) };
-        let gone = state
-            .members
-            .iter_mut()
-            .find(|member| member.door.as_ref().is_some_and(|door| door.actor().get_id() == cell.get_id()));
+        let gone = state.members.iter_mut().find(|member| {
+            member.up.as_ref().is_some_and(|up| up.provider.actor().get_id() == cell.get_id())
+        });
         let Some(member) = gone.filter(|_| !self.shared.is_stopping()) else { return Ok(()) };
         tracing::warn!(actor = member.node.name(), reason, "provider failed and is restarted");
-        member.door = None;
+        member.up = None;
         member.node.ended(NodeState::Resting, Some(reason));
         match member.history.failed(&RestartPolicy::PROVIDER, Instant::now()) {
             Verdict::Restart(Duration::ZERO) => self.start(&myself, member).await?,
@@ -234,7 +252,7 @@ impl ProviderPool {
         let name = format!("Provider {provider}/{key_name}");
         let node = self.shared.tree.node("Provider", name, Some(&self.node), provider::MAILBOX_MAX);
         let gauge = self.shared.gauge_of(provider, key_name);
-        let mut member = Member { key, gauge, node, history: History::default(), door: None };
+        let mut member = Member { key, gauge, node, history: History::default(), up: None };
         self.start(myself, &mut member).await?;
         Ok(member)
     }
@@ -252,7 +270,7 @@ impl ProviderPool {
         };
         let (actor, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
         member.node.started(actor.get_cell());
-        member.door = Some(Door::new(actor, Arc::clone(member.node.gate())));
+        member.come_up(Door::new(actor, Arc::clone(member.node.gate())), &self.shared);
         Ok(())
     }
 
@@ -299,15 +317,9 @@ impl ProviderPool {
 
     /// Takes a place at one key and hands the job to its Provider. Gives the job back when none is up.
     fn lend(&self, state: &PoolState, mut job: Box<Job>) -> Result<(), Box<Job>> {
-        let Some((member, door)) = choose(&state.members) else { return Err(job) };
-        job.lease = Some(Lease::new(
-            &self.shared,
-            job.target.clone(),
-            Arc::clone(&member.key.endpoint),
-            Arc::clone(&member.gauge),
-            door.clone(),
-        ));
-        match door.forward(job) {
+        let Some(up) = choose(&state.members) else { return Err(job) };
+        job.lease = Some(Lease::new(job.target.clone(), up));
+        match up.provider.forward(job) {
             Ok(()) => Ok(()),
             Err(Stranded::Full(job)) => {
                 job.refuse(Refusal::Overloaded { actor: "Provider" });
@@ -342,14 +354,14 @@ impl ProviderPool {
         for key in &settings.keys {
             let same = old.iter().position(|m| m.key.endpoint.key_name == key.endpoint.key_name);
             state.members.push(match same {
-                Some(index) => Member { key: key.clone(), ..old.swap_remove(index) },
+                Some(index) => old.swap_remove(index).with(key.clone()),
                 None => self.member(myself, key.clone()).await?,
             });
         }
         for member in old {
-            if let Some(door) = member.door {
+            if let Some(up) = member.up {
                 // What is in its mailbox is still answered; nothing new comes.
-                let _ = door.actor().drain();
+                let _ = up.provider.actor().drain();
             }
             self.shared.tree.remove(member.node.name());
         }
@@ -365,16 +377,16 @@ fn has_room(state: &PoolState) -> bool {
 
 /// The less loaded of two keys chosen at random: as good as asking all, at a fixed cost (Mitzenmacher,
 /// "The power of two choices in randomized load balancing", 2001).
-fn choose(members: &[Member]) -> Option<(&Member, &Door<ProviderMessage>)> {
-    let up = || members.iter().filter_map(|member| Some((member, member.door.as_ref()?)));
+fn choose(members: &[Member]) -> Option<&Arc<Key>> {
+    let up = || members.iter().filter_map(|member| Some((member, member.up.as_ref()?)));
     let count = up().count();
     if count < 2 {
-        return up().next();
+        return up().next().map(|(_, up)| up);
     }
     let first = rand::random_range(0..count);
     let second = (first + rand::random_range(1..count)) % count;
     let (a, b) = (up().nth(first)?, up().nth(second)?);
-    Some(if a.0.load() <= b.0.load() { a } else { b })
+    Some(if a.0.load() <= b.0.load() { a.1 } else { b.1 })
 }
 
 /// Turns away what has waited too long.

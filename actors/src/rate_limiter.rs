@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::client::ClientId;
 use crate::client_registry::RegistryMessage;
-use crate::dispatch::Admission;
+use crate::dispatch::{Admission, Origin};
 use crate::gate::{Door, Mail};
 use crate::job::{Job, Route, Stranded};
 use crate::refusal::Refusal;
@@ -76,7 +76,7 @@ pub enum RateLimiterState {
         held: Vec<RateLimiterMessage>,
     },
     /// At work.
-    Ready(Box<Account>),
+    Ready(Box<Account>, Arc<Origin>),
 }
 
 impl Actor for RateLimiter {
@@ -104,15 +104,17 @@ impl Actor for RateLimiter {
     ) -> Result<(), ActorProcessingErr> {
         let message = self.node.open(mail);
         match state {
-            RateLimiterState::Ready(account) => self.act(&myself, account, message),
+            RateLimiterState::Ready(account, origin) => self.act(origin, account, message),
             RateLimiterState::Loading { limits, held } => match message {
                 RateLimiterMessage::Loaded(saved) => {
                     let held = std::mem::take(held);
                     let mut account = self.restore(*limits, &saved);
+                    let origin =
+                        Arc::new(Origin { limiter: self.door(&myself), shared: Arc::clone(&self.shared) });
                     for message in held {
-                        self.act(&myself, &mut account, message);
+                        self.act(&origin, &mut account, message);
                     }
-                    *state = RateLimiterState::Ready(Box::new(account));
+                    *state = RateLimiterState::Ready(Box::new(account), origin);
                 }
                 RateLimiterMessage::Limits(new) => *limits = new,
                 RateLimiterMessage::Admit(job) if held.len() >= MAILBOX_MAX => {
@@ -143,14 +145,9 @@ impl RateLimiter {
         account
     }
 
-    fn act(
-        &self,
-        myself: &ActorRef<Mail<RateLimiterMessage>>,
-        account: &mut Account,
-        message: RateLimiterMessage,
-    ) {
+    fn act(&self, origin: &Arc<Origin>, account: &mut Account, message: RateLimiterMessage) {
         match message {
-            RateLimiterMessage::Admit(job) => self.admit(myself, account, job),
+            RateLimiterMessage::Admit(job) => self.admit(origin, account, job),
             RateLimiterMessage::Settle(id) => self.settle(account, id),
             RateLimiterMessage::Limits(limits) => account.set_limits(limits),
             RateLimiterMessage::Inspect(reply) => {
@@ -158,7 +155,8 @@ impl RateLimiter {
             }
             RateLimiterMessage::RetireIfIdle => {
                 if account.is_idle(self.shared.clock.now()) {
-                    let retire = RegistryMessage::Retire(self.client.clone(), self.door(myself));
+                    self.shared.journal.forget(self.client.clone());
+                    let retire = RegistryMessage::Retire(self.client.clone(), origin.limiter.clone());
                     self.shared.to_registry(retire);
                 }
             }
@@ -167,7 +165,7 @@ impl RateLimiter {
         }
     }
 
-    fn admit(&self, myself: &ActorRef<Mail<RateLimiterMessage>>, account: &mut Account, mut job: Box<Job>) {
+    fn admit(&self, origin: &Arc<Origin>, account: &mut Account, mut job: Box<Job>) {
         if job.is_abandoned() {
             return;
         }
@@ -181,7 +179,7 @@ impl RateLimiter {
             return job.refuse(Refusal::LimitReached(denied));
         }
         let client = self.client.clone();
-        job.admission = Some(Admission::open(&self.shared, self.door(myself), client.clone(), id, job.ask));
+        job.admission = Some(Admission::open(origin, client.clone(), id, job.ask));
         self.shared.journal.append(client, Record::Reserved { id, at: now, tokens: job.ask.tokens });
         job.limits = Some(account.view(now));
         self.forward(job);
