@@ -42,7 +42,10 @@ fn serve(cli: &Cli) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(loaded.settings.server.worker_threads())
+        .enable_all()
+        .build();
     let served = match runtime {
         Ok(runtime) => runtime.block_on(run(loaded, origins)),
         Err(error) => {

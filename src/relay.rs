@@ -43,13 +43,13 @@ const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes handed to the connection at once. Larger pieces pass uncopied, one by one.
-const COALESCED_MAX: usize = 16 << 10;
+const COALESCED_MAX: usize = 64 << 10;
 
-/// Two chunks closer than this are a burst: a moment's wait then saves a system call per chunk.
+/// Two chunks closer than this begin a burst: holding its bytes for a moment saves a system call per chunk.
 const BURST_GAP: Duration = Duration::from_micros(200);
 
-/// Turns that a burst's bytes are held for more: the client's own task needs one to hand over the next chunk,
-/// and with a single turn nothing was ever saved.
+/// Turns without a chunk that end a burst: the task of the upstream's connection needs one to hand over the next
+/// chunk, and with a single turn nothing was ever saved. A turn takes microseconds.
 const BURST_TURNS: u8 = 2;
 
 /// How long the upstream may take to end its answer after the terminal event. Until then its connection is
@@ -109,8 +109,11 @@ pub struct Relay {
     timer: Pin<Box<Sleep>>,
     /// When we began to wait for the upstream; `None` while it keeps us busy.
     waiting_since: Option<Instant>,
+    /// The last chunk outside of a burst, or the end of the last burst.
     last_chunk: Instant,
     last_sent: Instant,
+    /// Whether what comes is held for what follows at once. So are the first content, for the head to travel with
+    /// it, and the terminal event, for the end.
     in_burst: bool,
     turns: u8,
     /// Resolves when the gateway will wait no longer for streams to end.
@@ -148,7 +151,7 @@ impl Relay {
             waiting_since: None,
             last_chunk: now,
             last_sent: now,
-            in_burst: false,
+            in_burst: true,
             turns: 0,
             cut_off: Box::pin(cut_off),
         }
@@ -207,9 +210,11 @@ impl Relay {
 
     fn take(&mut self, chunk: Option<Result<Bytes, crate::upstream::WireFault>>) {
         let waited = self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
-        let now = Instant::now();
-        self.in_burst = now.duration_since(self.last_chunk) < BURST_GAP;
-        self.last_chunk = now;
+        if !self.in_burst {
+            let now = Instant::now();
+            self.in_burst = now.duration_since(self.last_chunk) < BURST_GAP;
+            self.last_chunk = now;
+        }
         let Phase::Flowing(flow) = &mut self.phase else { return };
         let before = flow.scan.contents();
         let taken = match chunk {
@@ -237,7 +242,8 @@ impl Relay {
             let Flow { scan, charge, body, .. } = flow;
             charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
             self.phase = Phase::Ending(Some(Rest { scan, body }));
-            self.timer.as_mut().reset(Instant::now() + END_WAIT);
+            self.in_burst = true;
+            self.last_chunk = Instant::now();
         }
     }
 
@@ -359,12 +365,10 @@ impl Stream for Relay {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            let has_more = !matches!(this.phase, Phase::Ending(_) | Phase::Done);
-            if !this.out.is_empty() && (!has_more || this.out_bytes() >= COALESCED_MAX) {
+            let is_over = matches!(this.phase, Phase::Ending(None) | Phase::Done);
+            if is_over || this.out_bytes() >= COALESCED_MAX {
+                // Without a piece left, the end.
                 return this.emit();
-            }
-            if matches!(this.phase, Phase::Ending(None) | Phase::Done) {
-                return Poll::Ready(None);
             }
             if this.read(cx).is_ready() {
                 this.waiting_since = None;
@@ -377,6 +381,10 @@ impl Stream for Relay {
                     this.turns += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
+                }
+                if this.in_burst {
+                    this.in_burst = false;
+                    this.last_chunk = Instant::now();
                 }
                 return this.emit();
             }

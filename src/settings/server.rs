@@ -27,6 +27,8 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// How long a client may leave its answer unread.
     pub write_timeout: Duration,
+    /// Threads that handle requests; 0 is one per core.
+    pub threads: u32,
     /// Requests at once.
     pub max_in_flight: u32,
     /// Request bodies held in memory, all together, in bytes.
@@ -51,6 +53,7 @@ impl Default for ServerSettings {
             body_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
             write_timeout: Duration::from_secs(60),
+            threads: 0,
             max_in_flight: 10_000,
             max_buffered_bytes: 1 << 30,
             shutdown_grace: Duration::from_secs(30),
@@ -61,7 +64,19 @@ impl Default for ServerSettings {
     }
 }
 
+/// Beyond this threads only hand work to each other.
+const THREADS_MAX: u32 = 1_024;
+
 impl ServerSettings {
+    /// How many threads handle requests: as many as were asked for, else one per core.
+    pub fn worker_threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match usize::try_from(self.threads) {
+            Ok(0) | Err(_) => cores,
+            Ok(threads) => threads,
+        }
+    }
+
     pub(crate) fn read(mut section: Section<'_>, report: &mut Report) -> Self {
         let default = Self::default();
         let mut clock = |key, default| section.get(key, values::clock, report).unwrap_or(default);
@@ -79,7 +94,9 @@ impl ServerSettings {
             section.warn("max_buffered_bytes", Concern::LargestBodyNeverFits, report);
         }
         let max_in_flight = section.get("max_in_flight", values::whole_u32(1, u32::MAX), report);
+        let threads = section.get("threads", values::whole_u32(0, THREADS_MAX), report);
         let server = Self {
+            threads: threads.unwrap_or(default.threads),
             listen: section.get("listen", values::listen_address, report).unwrap_or(default.listen),
             max_body_bytes,
             header_timeout,
