@@ -346,8 +346,10 @@ impl Call {
                 fault => UpstreamFault::Wire(fault),
             })?
         };
-        if answer.status.is_success() {
+        if answer.status.is_success() || passes(answer.status) {
             charge.answered(sent.elapsed());
+        }
+        if answer.status.is_success() {
             return Ok(answer);
         }
         Err(self.error_status(answer, until).await)

@@ -16,6 +16,7 @@ use futures_util::Stream;
 use gateway_actors::gate::{Gate, Pass};
 use gateway_actors::{Client, GatewayHandle};
 use gateway_protocols::error::Dialect;
+use gateway_protocols::openai::mask_keys;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
@@ -159,7 +160,7 @@ impl Front {
         tracing::info!(
             request_id = exchange.id.as_str(),
             method = %exchange.method,
-            path = exchange.path_shown(),
+            path = &*mask_keys(exchange.path_shown()),
             status = response.status().as_u16(),
             head_ms = exchange.arrived.elapsed().as_secs_f64() * 1e3,
             "request"

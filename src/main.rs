@@ -71,39 +71,42 @@ async fn run(
     origins: Origins,
 ) -> Result<Ended, dsp_ai_gateway::StartFault> {
     let running = Gateway::start(loaded, origins).await?;
+    // Handled from before the line is out: whoever reads it may signal at once.
+    let stop = stop_signal(Arc::clone(running.front()));
     say(&format!("listening on http://{}", running.address()));
-    let front = Arc::clone(running.front());
-    Ok(running.serve_until(stop_signal(front)).await)
+    Ok(running.serve_until(stop).await)
 }
 
 /// Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. SIGHUP reloads meanwhile.
 #[cfg(unix)]
-async fn stop_signal(front: Arc<Front>) {
+fn stop_signal(front: Arc<Front>) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
-        tracing::error!("signals cannot be handled; stop the process by a kill");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
-                let front = Arc::clone(&front);
-                // What a reload says is in the log.
-                tokio::spawn(async move { front.reloader.reload(&front).await });
+    async move {
+        let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
+            tracing::error!("signals cannot be handled; stop the process by a kill");
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    let front = Arc::clone(&front);
+                    // What a reload says is in the log.
+                    tokio::spawn(async move { front.reloader.reload(&front).await });
+                }
             }
         }
+        tracing::info!("stopping; a second signal ends at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(i32::from(FAILED));
+        });
     }
-    tracing::info!("stopping; a second signal ends at once");
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(i32::from(FAILED));
-    });
 }
 
 /// Resolves at the first Ctrl+C; a second one ends the process at once.

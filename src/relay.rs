@@ -52,6 +52,9 @@ const BURST_GAP: Duration = Duration::from_micros(200);
 /// chunk, and with a single turn nothing was ever saved. A turn takes microseconds.
 const BURST_TURNS: u8 = 2;
 
+/// Chunks taken in one turn: beyond them other requests of the thread, and the clocks, have theirs.
+const READS_MAX: usize = 128;
+
 /// How long the upstream may take to end its answer after the terminal event. Until then its connection is
 /// not free for another call.
 const END_WAIT: Duration = Duration::from_millis(100);
@@ -160,6 +163,8 @@ impl Relay {
     fn start(&mut self, opened: Opened) {
         let Opened { held, scan, body, mut charge, .. } = opened;
         self.out.extend(held);
+        self.in_burst = true;
+        self.last_chunk = Instant::now();
         if scan.is_terminal() {
             charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
             self.phase = Phase::Ending(Some(Rest { scan, body }));
@@ -196,8 +201,11 @@ impl Relay {
             Phase::Ending(rest) => {
                 let Some(Rest { scan, body }) = rest else { return Poll::Ready(()) };
                 let taken = match std::task::ready!(Pin::new(body).poll_next(cx)) {
-                    Some(Ok(chunk)) => scan.push(chunk, &mut self.out).is_ok(),
-                    Some(Err(_)) | None => false,
+                    // However much follows the end, it is waited for no longer than nothing.
+                    Some(Ok(chunk)) if self.last_chunk.elapsed() < END_WAIT => {
+                        scan.push(chunk, &mut self.out).is_ok()
+                    }
+                    Some(_) | None => false,
                 };
                 if !taken {
                     *rest = None;
@@ -364,6 +372,7 @@ impl Stream for Relay {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        let mut reads = 0_usize;
         loop {
             let is_over = matches!(this.phase, Phase::Ending(None) | Phase::Done);
             if is_over || this.out_bytes() >= COALESCED_MAX {
@@ -374,6 +383,13 @@ impl Stream for Relay {
                 this.waiting_since = None;
                 // The turns count in a row: more has come, so the wait begins anew.
                 this.turns = 0;
+                reads += 1;
+                if reads.is_multiple_of(READS_MAX) {
+                    // An upstream that is always ready and never says anything must not keep the thread.
+                    let _ = this.poll_clocks(cx);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 continue;
             }
             if !this.out.is_empty() {

@@ -3,7 +3,7 @@
 //!
 //! Owns     which limiters run.
 //! Called   by ClientRegistry (`Start`, `Announce`), by itself on a timer (`Sweep`, `RetireIdle`), by a dropped
-//!          admission whose limiter is gone (`Sweep`).
+//!          admission whose limiter is gone (`Lost`).
 //! Bounded  by its gate, and by one limiter per client that exists.
 //! Fails    restarted by the root; its limiters end with it, and each starts again on its client's next job.
 
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_limits::Limits;
+use gateway_limits::{AdmissionId, Limits};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 
@@ -48,6 +48,8 @@ pub enum ClientsMessage {
     Restart(ClientId),
     /// Tell ClientRegistry of every limiter that runs: it has just been restarted.
     Announce,
+    /// The limiter of this admission was gone when it ended: settle it with the next one.
+    Lost(ClientId, AdmissionId),
     /// Deliver outcomes that are in the open-admissions table and have not been settled.
     Sweep,
     /// Ask every limiter to retire if it is idle.
@@ -129,13 +131,10 @@ impl Actor for ClientsSupervisor {
             }
             ClientsMessage::Sweep => {
                 for (client, id) in self.shared.open.ended(None) {
-                    match state.limiters.get(&client).and_then(|limiter| limiter.door.as_ref()) {
-                        Some(door) => drop(door.send_always(RateLimiterMessage::Settle(id))),
-                        // A limiter that starts reads the table.
-                        None => self.ensure(&myself, state, client, None).await?,
-                    }
+                    self.settle(&myself, state, client, id).await?;
                 }
             }
+            ClientsMessage::Lost(client, id) => self.settle(&myself, state, client, id).await?,
             ClientsMessage::RetireIdle => {
                 for door in state.limiters.values().filter_map(|limiter| limiter.door.as_ref()) {
                     let _ = door.send(RateLimiterMessage::RetireIfIdle);
@@ -220,6 +219,21 @@ impl ClientsSupervisor {
     }
 
     /// Tells the registry where a limiter is, or that it is off; of one that rests it hears when that is up.
+    /// With the client's limiter; one that starts reads the table.
+    async fn settle(
+        &self,
+        myself: &ActorRef<Mail<ClientsMessage>>,
+        state: &mut ClientsState,
+        client: ClientId,
+        id: AdmissionId,
+    ) -> Result<(), ActorProcessingErr> {
+        match state.limiters.get(&client).and_then(|limiter| limiter.door.as_ref()) {
+            Some(door) => drop(door.send_always(RateLimiterMessage::Settle(id))),
+            None => self.ensure(myself, state, client, None).await?,
+        }
+        Ok(())
+    }
+
     fn announce(&self, client: &ClientId, limiter: &Limiter) {
         let client = client.clone();
         match (&limiter.door, limiter.off_until) {

@@ -144,8 +144,9 @@ impl Drop for Admission {
         let settle = RateLimiterMessage::Settle(self.open.id);
         if self.limiter.limiter.send_always(settle).is_err() {
             // The limiter that admitted is gone. Its successor reads the table when it starts; one that
-            // has started already is found by the sweep of the Clients supervisor, woken here.
-            self.limiter.shared.to_clients(ClientsMessage::Sweep);
+            // has started already is told by the Clients supervisor.
+            let lost = ClientsMessage::Lost(self.open.client.clone(), self.open.id);
+            self.limiter.shared.to_clients(lost);
         }
     }
 }
@@ -169,7 +170,7 @@ const NEWEST: u64 = 8;
 impl Gauge {
     /// How many calls are in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     /// Calls that were answered, whatever the status said about the caller's request.
@@ -264,7 +265,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.key.gauge.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Ordered against the pool's look at the room: either it sees this place, or we see its waiting job.
+        self.key.gauge.in_flight.fetch_sub(1, Ordering::SeqCst);
         match self.report {
             CallReport::Answered { first_byte } => {
                 self.key.gauge.note_answer(first_byte);

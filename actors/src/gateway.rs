@@ -144,7 +144,10 @@ impl Actor for Gateway {
                     Some(registry) => registry.send_always(message),
                     None => Err(message),
                 };
-                if let Err(message) = undelivered {
+                // Beyond the bound its port closes, which says the same as a refusal.
+                if let Err(message) = undelivered
+                    && state.held.len() < HELD_MAX
+                {
                     state.held.push_back(message);
                 }
             }

@@ -80,12 +80,13 @@ impl GatewayHandle {
     /// settles it. Dropping this future gives back whatever was taken for the job.
     pub async fn admit(&self, client: ClientId, ask: Ask, target: Target) -> Result<Dispatch, Refused> {
         let (job, answer) = Job::new(self.shared.next_job_id(), client, ask, target.clone());
-        let ticket = Ticket { job: Some(job.id), provider: target.provider, shared: &self.shared };
+        let id = job.id;
         match self.root.forward(job) {
             Ok(()) => {}
             Err(Stranded::Full(_)) => return Err(Refusal::Overloaded { actor: "Gateway" }.into()),
             Err(Stranded::Gone(_)) => return Err(Refusal::Stopping.into()),
         }
+        let ticket = Ticket { job: Some(id), provider: target.provider, shared: &self.shared };
         let answer = answer.await;
         ticket.answered();
         match answer {

@@ -227,6 +227,12 @@ impl Actor for Ledger {
         Ok(())
     }
 
+    /// What waits when the gateway stops. All others have ended by then, so it comes to an end.
+    async fn post_stop(&self, _: ActorRef<Self::Msg>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        while !matches!(self.shared.journal.work(&self.shared), Rest::Nothing) {}
+        Ok(())
+    }
+
     async fn handle(
         &self,
         myself: ActorRef<Self::Msg>,

@@ -189,10 +189,8 @@ impl RateLimiter {
     /// as soon as it has seen the death.
     fn forward(&self, job: Box<Job>) {
         let pools = self.shared.pools.load();
-        let Some(pool) = pools.get(&job.target.provider) else {
-            let provider = job.target.provider.to_string();
-            return job.refuse(Refusal::NoProvider { provider });
-        };
+        // Without an entry it rests, or was removed: the supervisor knows which.
+        let Some(pool) = pools.get(&job.target.provider) else { return self.shared.to_providers(job) };
         match pool.door.forward(job) {
             Ok(()) => {}
             Err(Stranded::Full(job)) => job.refuse(Refusal::Overloaded { actor: "ProviderPool" }),

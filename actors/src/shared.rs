@@ -154,7 +154,7 @@ impl Shared {
     /// Tells a pool that a key has become free, if a job waits for one.
     pub(crate) fn wake_pool(&self, provider: &str) {
         if let Some(pool) = self.pools.load().get(provider)
-            && pool.waiting.load(Ordering::Acquire) > 0
+            && pool.waiting.load(Ordering::SeqCst) > 0
         {
             let _ = pool.door.send_always(PoolMessage::Freed);
         }
