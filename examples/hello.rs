@@ -10,7 +10,7 @@
 #![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
 
 use gateway_actors::{
-    Ask, Client, ClientId, ClientTable, Endpoint, Limits, Outcome, PoolSettings, Target, start,
+    Ask, Booking, Client, ClientId, ClientTable, Endpoint, Limits, PoolSettings, Target, Usage, start,
 };
 
 #[tokio::main]
@@ -23,11 +23,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // At most 400 tokens: admitted, reserved, and a key chosen.
     let target = Target { provider: "openai".into(), model: "gpt-5.4-nano".into() };
-    let dispatch = gateway.admit(ada.clone(), Ask { tokens: 400 }, target).await?;
+    let dispatch = gateway.admit(ada.clone(), Ask::from(400), target).await?;
     println!("ada may call {} at {}", dispatch.lease.target().model, dispatch.lease.endpoint().base_url);
 
     // ... the call itself would stand here; it used 42 tokens.
-    dispatch.admission.settle(Outcome::Spent { tokens: 42 });
+    dispatch.admission.settle(Booking::counted(Usage { output: 42, ..Usage::default() }));
     drop(dispatch.lease);
 
     let account = gateway.inspect(ada).await?;

@@ -7,7 +7,8 @@
 #![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
 
 use gateway_actors::{
-    Ask, Client, ClientId, ClientTable, Endpoint, Limits, Outcome, PoolSettings, Refusal, Target, start,
+    Ask, Booking, Client, ClientId, ClientTable, Endpoint, Limits, PoolSettings, Refusal, Target, Usage,
+    start,
 };
 
 #[tokio::main]
@@ -20,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let admit = |tokens| {
         let target = Target { provider: "openai".into(), model: "gpt-5.4-nano".into() };
         let (gateway, ada) = (gateway.clone(), ada.clone());
-        tokio::spawn(async move { gateway.admit(ada, Ask { tokens }, target).await })
+        tokio::spawn(async move { gateway.admit(ada, Ask::from(tokens), target).await })
     };
 
     // Fifty at the same moment: eight get a slot, the others are told which limit refused them.
@@ -37,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Five used what they reserved; three hang up, and a value that is dropped gives everything back.
     for dispatch in granted.drain(..5) {
-        dispatch.admission.settle(Outcome::Spent { tokens: 10 });
+        dispatch.admission.settle(Booking::counted(Usage { output: 10, ..Usage::default() }));
     }
     drop(granted);
     let account = gateway.inspect(ada.clone()).await?;

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use gateway_actors::{
-    Ask, Client, ClientId, ClientTable, Endpoint, GatewayHandle, Limits, Outcome, PoolSettings, Target, start,
+    Ask, Booking, Client, ClientId, ClientTable, Endpoint, GatewayHandle, Limits, PoolSettings, Target,
+    Usage, start,
 };
 
 #[tokio::main]
@@ -26,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let before = node.restarts();
         node.cell().ok_or("it does not run")?.kill();
         // The call that is out goes on, and settles with whoever is there.
-        out.admission.settle(Outcome::Spent { tokens: 10 });
+        out.admission.settle(Booking::counted(Usage { output: 10, ..Usage::default() }));
         drop(out.lease);
 
         let mut told = Vec::new();
@@ -52,5 +53,5 @@ async fn admit(
     ada: &ClientId,
 ) -> Result<gateway_actors::Dispatch, gateway_actors::Refused> {
     let target = Target { provider: "openai".into(), model: "gpt-5.4-nano".into() };
-    gateway.admit(ada.clone(), Ask { tokens: 100 }, target).await
+    gateway.admit(ada.clone(), Ask::from(100), target).await
 }

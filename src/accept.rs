@@ -84,6 +84,10 @@ impl ConnectionSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// What stands behind `?` in a request's target, as it came: an extension of every request that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query(pub Box<str>);
+
 /// What is left of a request whose handler panicked.
 #[derive(Debug)]
 pub struct Panicked<'a> {

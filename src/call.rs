@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use gateway_actors::Lease;
+use gateway_limits::Usage;
 use gateway_protocols::estimate;
 use gateway_protocols::openai::{AnswerFault, ChatAnswer, ChatStream, StreamFault, UpstreamErrorBody};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -105,6 +106,9 @@ pub enum UpstreamFault {
     /// The answer is in an encoding that we do not know, or is damaged.
     #[error("its answer cannot be decoded")]
     Undecodable,
+    /// It did answer. Its reservation could not be written, and nothing goes out that a crash could forget.
+    #[error("the accounts cannot be written right now")]
+    NotAccounted,
 }
 
 /// A duration in the largest unit that keeps it whole.
@@ -139,6 +143,7 @@ impl UpstreamFault {
             Self::TooLarge => "answer too large",
             Self::NoEventStream => "no event stream",
             Self::Undecodable => "undecodable answer",
+            Self::NotAccounted => "not accounted",
         }
     }
 
@@ -253,8 +258,10 @@ impl Call {
         let sent = Instant::now();
         match self.take_whole(&mut charge, sent).await {
             Ok(whole) => {
-                let reported = whole.answer.usage.as_ref().map(|usage| usage.total());
-                charge.complete(reported, || estimate::text_tokens(&whole.answer.text));
+                charge.complete(whole.answer.usage, || Usage {
+                    output: estimate::text_tokens(&whole.answer.text),
+                    ..Usage::default()
+                });
                 Ok(whole)
             }
             Err(fault) => Err(settle_failed(charge, fault)),
@@ -269,6 +276,7 @@ impl Call {
             .ok_or(UpstreamFault::Undecodable)?;
         let bytes = self.collect(&mut body, ANSWER_MAX, until).await?;
         let answer = ChatAnswer::read(&bytes).map_err(UpstreamFault::Answer)?;
+        charge.written().await.map_err(|_| UpstreamFault::NotAccounted)?;
         Ok(Whole { bytes, content_type, processing_ms, answer, upstream_time: sent.elapsed() })
     }
 
@@ -279,7 +287,9 @@ impl Call {
     pub async fn open(self, mut charge: Charge, mut scan: ChatStream) -> Result<Opened, UpstreamFault> {
         let sent = Instant::now();
         let mut held = VecDeque::new();
-        match self.first_content(&mut charge, &mut scan, &mut held, sent).await {
+        let first = self.first_content(&mut charge, &mut scan, &mut held, sent).await;
+        let written = charge.written().await.map_err(|_| UpstreamFault::NotAccounted);
+        match first.and_then(|first| written.map(|()| first)) {
             Ok((body, processing_ms)) => {
                 let upstream_time = sent.elapsed();
                 Ok(Opened { held, scan, body, charge, processing_ms, upstream_time })
@@ -433,7 +443,9 @@ async fn within<T>(
 
 fn settle_failed(charge: Charge, fault: UpstreamFault) -> UpstreamFault {
     let fault = fault.without_key(charge.lease());
-    if fault.is_callers() {
+    if fault == UpstreamFault::NotAccounted {
+        charge.withheld();
+    } else if fault.is_callers() {
         charge.refused_upstream();
     } else {
         charge.failed(fault.as_str());

@@ -8,7 +8,12 @@
 
 use std::time::Duration;
 
-use gateway_actors::{Admission, Dispatch, Lease, Outcome};
+use gateway_actors::dispatch::NotWritten;
+use gateway_actors::{Admission, Booking, Dispatch, Ending, Lease};
+use gateway_limits::{Grade, Usage};
+
+/// How many upstreams a call asks in this version.
+const ATTEMPTS: u32 = 1;
 
 /// A call in progress, as the client's account sees it.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ impl Charge {
 
     /// The request is about to be sent.
     pub fn sending(&mut self) {
-        self.admission.if_dropped(Outcome::Spent { tokens: self.prompt_tokens });
+        self.relayed(Usage::default());
     }
 
     /// The first byte of an answer came, this long after sending.
@@ -39,34 +44,55 @@ impl Charge {
         self.lease.answered(first_byte);
     }
 
-    /// So much output has been relayed to the client.
-    pub fn relayed(&mut self, output_tokens: u64) {
-        let tokens = self.prompt_tokens.saturating_add(output_tokens);
-        self.admission.if_dropped(Outcome::Spent { tokens });
+    /// Waits until the reservation is written: nothing of the answer goes out before.
+    ///
+    /// # Errors
+    /// [`NotWritten`] when the ledger cannot write.
+    pub async fn written(&self) -> Result<(), NotWritten> {
+        self.admission.written().await
+    }
+
+    /// So much output has been relayed to the client, as counted from its text.
+    pub fn relayed(&mut self, output: Usage) {
+        let booking = Booking { ending: Ending::Left, ..self.counted(output) };
+        self.admission.if_dropped(booking);
     }
 
     /// The upstream refused the request for what it says: the tokens go back, the request stays counted.
     pub fn refused_upstream(self) {
-        self.admission.settle(Outcome::Failed);
+        self.admission.settle(Booking::without_usage(Ending::Refused, ATTEMPTS));
     }
 
     /// The upstream failed before anything reached the client: as above, and the key's health notes it.
     pub fn failed(mut self, what: &'static str) {
         self.lease.failed(what);
-        self.admission.settle(Outcome::Failed);
+        self.withheld();
+    }
+
+    /// Nothing of the answer was passed on, through no fault of the upstream's.
+    pub fn withheld(self) {
+        self.admission.settle(Booking::without_usage(Ending::Failed, ATTEMPTS));
     }
 
     /// The upstream failed in the middle of its answer: what was relayed is paid for.
-    pub fn cut(mut self, what: &'static str, output_tokens: u64) {
+    pub fn cut(mut self, what: &'static str, output: Usage) {
         self.lease.failed(what);
-        self.relayed(output_tokens);
+        let booking = Booking { ending: Ending::Cut, ..self.counted(output) };
+        self.admission.settle(booking);
     }
 
     /// The answer is complete; `reported` is what the upstream says it used. Without that it is what was
     /// relayed. Returns once the settlement is with the limiter, so before the last byte leaves.
-    pub fn complete(self, reported: Option<u64>, output_tokens: impl FnOnce() -> u64) {
-        let counted = || self.prompt_tokens.saturating_add(output_tokens());
-        let tokens = reported.unwrap_or_else(counted);
-        self.admission.settle(Outcome::Spent { tokens });
+    pub fn complete(self, reported: Option<Usage>, output: impl FnOnce() -> Usage) {
+        let booking = match reported {
+            Some(usage) => Booking { attempts: ATTEMPTS, ..Booking::reported(usage) },
+            None => self.counted(output()),
+        };
+        self.admission.settle(booking);
+    }
+
+    fn counted(&self, output: Usage) -> Booking {
+        let usage = Usage { input: self.prompt_tokens, ..output };
+        Booking { ending: Ending::Answered, usage, grade: Grade::Counted, attempts: ATTEMPTS }
     }
 }

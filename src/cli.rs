@@ -9,6 +9,7 @@ use gateway_actors::client::ClientId;
 
 use crate::config::{Problem, Value, values};
 use crate::reload::Origins;
+use crate::usage_report::{Columns, Day, Format, Question};
 
 /// An LLM API gateway: knows its clients, holds them to their limits, and calls the right provider.
 #[derive(Debug, Parser)]
@@ -31,7 +32,11 @@ pub enum Command {
     /// Run the gateway (the default)
     Serve(ServeFlags),
     /// Read the whole configuration and name every fault and warning; exit 0 or 2
-    Check,
+    Check {
+        /// Ask every provider for its models too: is it there, does it take the key, does it have the models
+        #[arg(long)]
+        online: bool,
+    },
     /// Make a client, give it new credentials, or take its access away
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Client(ClientCommand),
@@ -45,6 +50,16 @@ pub enum Command {
         #[arg(long)]
         argon2id: bool,
     },
+    /// Tell what was used, in tokens and money; works while a gateway runs, too
+    ///
+    /// Reads the ledger and changes nothing. Days are those of UTC.
+    /// Money is what was charged, at the prices of configs/models.toml when each request was admitted.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Examples:\n  dsp-ai-gateway usage --from yesterday --by client,day\n  \
+                      dsp-ai-gateway usage --client ada --format csv > ada.csv"
+    )]
+    Usage(UsageFlags),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -134,6 +149,33 @@ pub enum LogFormat {
     Text,
     /// For machines: one object a line.
     Json,
+}
+
+/// Flags of `usage`.
+#[derive(Debug, Clone, Args)]
+pub struct UsageFlags {
+    /// Of this client alone [default: of all]
+    #[arg(long, value_name = "ID", value_parser = ClientId::parse)]
+    pub client: Option<ClientId>,
+    /// The first day: YYYY-MM-DD, today or yesterday [default: the first that is kept]
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<Day>,
+    /// The last day, itself included [default: the last that is kept]
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<Day>,
+    /// What rows are told apart by: any of client, provider, model and day, in the order of their columns
+    #[arg(long, value_name = "COLUMNS", default_value = "client,model")]
+    pub by: Columns,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+impl UsageFlags {
+    /// What is asked.
+    pub fn question(&self) -> Question {
+        Question { client: self.client.clone(), from: self.from, to: self.to, by: self.by.clone() }
+    }
 }
 
 impl Cli {

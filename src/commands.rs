@@ -7,6 +7,8 @@
 
 mod client;
 mod hash;
+mod online;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ use crate::reload::Origins;
 
 pub use client::client;
 pub use hash::hash;
+pub use usage::usage;
 
 /// Exit code: the configuration or what was asked for cannot be used.
 pub const UNUSABLE: u8 = 2;
@@ -47,12 +50,25 @@ pub fn unusable(faults: &Faults) -> ExitCode {
     ExitCode::from(UNUSABLE)
 }
 
-/// `check`: whether the configuration can be used.
-pub fn check(origins: &Origins) -> ExitCode {
+/// `check`: whether the configuration can be used; `online` asks the providers too.
+pub fn check(origins: &Origins, online: bool) -> ExitCode {
     match origins.load() {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 tell(format_args!("warning: {warning}"));
+            }
+            if online {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let found = match runtime {
+                    Ok(runtime) => runtime.block_on(online::findings(&loaded.settings)),
+                    Err(error) => {
+                        tell(format_args!("the runtime did not start: {error}"));
+                        return ExitCode::from(FAILED);
+                    }
+                };
+                for finding in found {
+                    tell(format_args!("warning: {finding}"));
+                }
             }
             let (clients, providers) = (loaded.clients.len(), loaded.settings.providers.len());
             say(&format!("the configuration can be used: {clients} clients, {providers} providers"))

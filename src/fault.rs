@@ -12,7 +12,9 @@ use gateway_protocols::openai::RequestFault;
 use crate::body::BodyFault;
 use crate::call::UpstreamFault;
 use crate::credentials::AuthFault;
+use crate::handlers::usage::ParameterFault;
 use crate::reload::ReloadFault;
+use crate::settings::row_of;
 
 /// Why a request is refused or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,18 @@ pub enum Fault {
         /// Which variable or file to set.
         cure: String,
     },
+    /// The client has a budget, and nobody knows what a call of this model costs.
+    #[error(
+        "the client has a budget, and model `{model}` of provider `{provider}` no price; add {} with `input = …` \
+         and `output = …` (USD per million tokens) to configs/models.toml",
+        row_of(provider, model)
+    )]
+    NoPrice {
+        /// The provider's name.
+        provider: String,
+        /// The model's name there.
+        model: String,
+    },
     /// The tree refused the job.
     #[error(transparent)]
     Refused(Box<Refused>),
@@ -133,6 +147,23 @@ pub enum Fault {
         /// Its name.
         name: String,
     },
+    /// A parameter of the query cannot be used.
+    #[error("parameter `{name}`: {fault}")]
+    BadParameter {
+        /// Its name, as it came, cut to a length that a person reads.
+        name: String,
+        /// What is wrong, and the cure.
+        fault: ParameterFault,
+    },
+    /// As many questions for the usage are being answered as may be at once.
+    #[error("{max} questions for the usage are being answered already; try again")]
+    UsageBusy {
+        /// How many may be at once.
+        max: usize,
+    },
+    /// The ledger's file cannot be read.
+    #[error("the ledger cannot be read right now; the log says why")]
+    LedgerUnreadable,
     /// A fault of our own.
     #[error("the gateway failed on this request; tell its operator the request id")]
     Bug,
@@ -152,6 +183,14 @@ impl From<Refusal> for Fault {
 }
 
 impl Fault {
+    /// What went wrong with a call to this provider. Not all of it is the provider's.
+    pub fn of_call(provider: &str, fault: UpstreamFault) -> Self {
+        match fault {
+            UpstreamFault::NotAccounted => Refusal::LedgerUnavailable.into(),
+            fault => Self::Upstream { provider: provider.to_owned(), fault },
+        }
+    }
+
     /// How long the upstream was waited for, if the fault is a clock of ours.
     pub fn timed_out(&self) -> Option<Duration> {
         match self {

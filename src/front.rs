@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
 
-use crate::accept::{Panicked, Peer};
+use crate::accept::{Panicked, Peer, Query};
 use crate::admin_token::AdminToken;
 use crate::body::{BodyLimits, BufferBudget, BufferedBody, read_body};
 use crate::cors;
@@ -31,6 +31,7 @@ use crate::credentials::{Authenticator, Origin};
 use crate::cut_off::CutOff;
 use crate::fault::Fault;
 use crate::handlers;
+use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
 use crate::reload::Reloader;
@@ -67,6 +68,8 @@ pub struct Front {
     pub reloader: Reloader,
     /// What opens the admin routes.
     pub admin_token: AdminToken,
+    /// Answers questions for what was used.
+    pub usage: UsageReader,
     /// Set when the gateway takes no new work.
     pub draining: AtomicBool,
     /// Cancelled when what runs must end.
@@ -82,6 +85,8 @@ pub struct Exchange {
     pub method: Method,
     /// Its path, as it came.
     pub path: String,
+    /// What stands behind the path, as it came; empty where there is no query.
+    pub query: Box<str>,
     /// Its headers.
     pub headers: HeaderMap,
     /// Where it comes from.
@@ -104,6 +109,7 @@ pub fn filter(
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
+        .and(warp::ext::optional::<Query>())
         .and(warp::body::stream())
         .then(
             async |front: Arc<Front>,
@@ -111,10 +117,13 @@ pub fn filter(
                    path: warp::path::FullPath,
                    headers,
                    peer: Option<Peer>,
+                   query: Option<Query>,
                    body| {
                 // `accept.rs` names the peer of every connection; without one nobody is local or trusted.
                 let peer = peer.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
-                front.answer(method, path.as_str(), headers, peer, body).await
+                let query = query.map(|query| query.0).unwrap_or_default();
+                // Boxed: each layer above would move it, which is some kilobytes, on its way to its first poll.
+                Box::pin(front.answer(method, path.as_str(), query, headers, peer, body)).await
             },
         )
         .recover(async |_| Ok::<_, Infallible>(respond::respond(Dialect::Seed, &Fault::Bug, "")))
@@ -126,6 +135,7 @@ impl Front {
         self: Arc<Self>,
         method: Method,
         path: &str,
+        query: Box<str>,
         headers: HeaderMap,
         peer: SocketAddr,
         body: S,
@@ -141,6 +151,7 @@ impl Front {
             dialect: Dialect::of_path(path),
             arrived: Instant::now(),
             path: path.to_owned(),
+            query,
             method,
             headers,
             live,

@@ -6,12 +6,14 @@ pub mod generate;
 pub mod models;
 pub mod openai;
 mod probes;
+pub mod usage;
 
 use std::time::Duration;
 
 use bytes::BytesMut;
+use gateway_actors::job::Memo;
 use gateway_actors::{Client, Refusal, Target, View};
-use gateway_limits::Ask;
+use gateway_limits::{Ask, Price};
 use gateway_protocols::estimate;
 use gateway_protocols::openai::ChatRequest;
 use http::{HeaderName, HeaderValue};
@@ -24,6 +26,7 @@ use crate::limit_headers;
 use crate::resolve::Resolved;
 use crate::respond;
 use crate::routes::Route;
+use crate::settings::ProviderKind;
 
 /// The largest output of a model that the table does not know.
 const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
@@ -79,8 +82,8 @@ fn cap(
             let is_limited = limit.is_some()
                 || client.limits.tokens_per_minute.is_some()
                 || client.limits.tokens_per_day.is_some()
-                || client.budget.per_day.is_some()
-                || client.budget.per_month.is_some();
+                || client.limits.usd_per_day.is_some()
+                || client.limits.usd_per_month.is_some();
             let smaller = limit.map_or(largest, |limit| limit.min(largest));
             Ok(Cap { sent: is_limited.then_some(smaller), reserved: smaller })
         }
@@ -90,6 +93,15 @@ fn cap(
 /// The most tokens that a request's prompt can be.
 fn prompt_tokens(request: &ChatRequest) -> u64 {
     request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add)
+}
+
+/// What the target charges, where that is known.
+fn price(exchange: &Exchange, resolved: &Resolved) -> Option<Price> {
+    let Target { provider, model } = &resolved.target;
+    match resolved.provider.kind {
+        ProviderKind::Echo => Some(Price::FREE),
+        _ => exchange.live.settings.capabilities.of(provider, model).price,
+    }
 }
 
 /// A request that was admitted and has a key to call with.
@@ -108,13 +120,28 @@ struct Shown {
 /// Asks the tree.
 async fn dispatch(
     front: &Front,
+    exchange: &Exchange,
     client: &Client,
+    endpoint: &'static str,
     resolved: &Resolved,
     prompt_tokens: u64,
     output_tokens: u64,
 ) -> Result<Dispatched, Fault> {
-    let ask = Ask { tokens: prompt_tokens.saturating_add(output_tokens) };
-    let admission = front.gateway.admit(client.id.clone(), ask, resolved.target.clone());
+    let target = &resolved.target;
+    let price = price(exchange, resolved);
+    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
+    if price.is_none() && has_budget {
+        return Err(Fault::NoPrice {
+            provider: target.provider.to_string(),
+            model: target.model.to_string(),
+        });
+    }
+    let ask = Ask {
+        tokens: prompt_tokens.saturating_add(output_tokens),
+        cost: price.map_or(0, |price| price.bound(prompt_tokens, output_tokens)),
+    };
+    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint, price };
+    let admission = front.gateway.admit_with(client.id.clone(), ask, target.clone(), memo);
     let wait = ADMISSION_WAIT + resolved.provider.queue.wait;
     let dispatch = match tokio::time::timeout(wait, admission).await {
         Ok(answer) => answer?,
@@ -150,7 +177,7 @@ impl Shown {
             fault = fault.as_str(),
             "upstream failed"
         );
-        let fault = Fault::Upstream { provider: self.target.provider.to_string(), fault };
+        let fault = Fault::of_call(&self.target.provider, fault);
         self.sign(exchange, respond::respond(exchange.dialect, &fault, exchange.id.as_str()), None)
     }
 }

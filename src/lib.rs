@@ -36,6 +36,7 @@ pub mod routes;
 pub mod running;
 pub mod settings;
 pub mod upstream;
+pub mod usage_report;
 pub mod watch;
 
 pub use running::{Gateway, Running, StartFault};

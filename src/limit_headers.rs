@@ -2,6 +2,9 @@
 //!
 //! `x-ratelimit-*` as OpenAI's API reference gives them (resets as `6m0s`, `88ms`); `RateLimit-Policy` and
 //! `RateLimit` as in draft-ietf-httpapi-ratelimit-headers. All values of an answer share one allocation.
+//!
+//! Budgets are not among them, since neither form has a unit for money: a refusal names them, and the admin page
+//! shows them.
 
 use std::time::Duration;
 
@@ -50,13 +53,13 @@ pub fn insert(headers: &mut HeaderMap, view: Option<&View>, limited_by: Option<L
     values.insert(headers, &STATE);
 }
 
-/// A policy's short name and its window in seconds; a bound on calls at once has no window.
+/// A policy's short name and its window in seconds; a bound on calls at once has no window, and money no policy.
 fn policy_of(limit: LimitName) -> Option<(&'static str, u64)> {
     match limit {
         LimitName::RequestsPerMinute => Some(("rpm", 60)),
         LimitName::TokensPerMinute => Some(("tpm", 60)),
         LimitName::TokensPerDay => Some(("tpd", 86_400)),
-        LimitName::ConcurrentRequests => None,
+        LimitName::UsdPerDay | LimitName::UsdPerMonth | LimitName::ConcurrentRequests => None,
     }
 }
 

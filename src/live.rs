@@ -32,7 +32,7 @@ impl Live {
         settings: Settings,
         clients: Arc<ClientTable>,
         before: Option<&Self>,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, rustls::Error> {
         let before = before.map(|before| &*before.upstreams);
         let upstreams = Arc::new(Upstreams::new(resolve::connect_timeouts(&settings), before)?);
         Ok(Self { settings, clients, upstreams })

@@ -22,9 +22,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
         None | Some(Command::Serve(_)) => serve(&cli),
-        Some(Command::Check) => commands::check(&cli.origins()),
+        Some(Command::Check { online }) => commands::check(&cli.origins(), *online),
         Some(Command::Client(command)) => commands::client(&cli.origins(), command),
         Some(Command::Hash { argon2id }) => commands::hash(*argon2id),
+        Some(Command::Usage(question)) => commands::usage(&cli.origins(), question),
         Some(Command::Openapi) => say(openapi::document()),
     }
 }

@@ -166,10 +166,10 @@ impl Relay {
         self.in_burst = true;
         self.last_chunk = Instant::now();
         if scan.is_terminal() {
-            charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
+            charge.complete(scan.usage().copied(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
         } else {
-            charge.relayed(output_tokens(&scan));
+            charge.relayed(scan.counted());
             self.phase = Phase::Flowing(Flow { scan, body, charge, content_wait: Duration::ZERO });
         }
     }
@@ -238,7 +238,7 @@ impl Relay {
         }
         if flow.scan.contents() > before {
             flow.content_wait = Duration::ZERO;
-            flow.charge.relayed(output_tokens(&flow.scan));
+            flow.charge.relayed(flow.scan.counted());
         } else {
             flow.content_wait += waited;
         }
@@ -248,7 +248,7 @@ impl Relay {
     fn complete(&mut self) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             let Flow { scan, charge, body, .. } = flow;
-            charge.complete(scan.usage().map(|usage| usage.total()), || output_tokens(&scan));
+            charge.complete(scan.usage().copied(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
             self.in_burst = true;
             self.last_chunk = Instant::now();
@@ -258,7 +258,7 @@ impl Relay {
     fn cut(&mut self, mut fault: UpstreamFault) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             fault = fault.without_key(flow.charge.lease());
-            flow.charge.cut(fault.as_str(), output_tokens(&flow.scan));
+            flow.charge.cut(fault.as_str(), flow.scan.counted());
         }
         self.end_with(fault);
     }
@@ -271,7 +271,7 @@ impl Relay {
             fault = fault.as_str(),
             "stream ended in an error"
         );
-        let fault = Fault::Upstream { provider: context.provider.to_string(), fault };
+        let fault = Fault::of_call(&context.provider, fault);
         self.out.push_back(respond::stream_error(context.dialect, &fault, context.request_id.as_str()));
         self.phase = Phase::Ending(None);
     }
@@ -360,11 +360,6 @@ impl Relay {
     fn out_bytes(&self) -> usize {
         self.out.iter().map(Bytes::len).sum()
     }
-}
-
-/// The answer's tokens, counted from what was relayed.
-fn output_tokens(scan: &ChatStream) -> u64 {
-    scan.counted().total()
 }
 
 impl Stream for Relay {

@@ -88,7 +88,7 @@ pub enum ReloadFault {
     Faults(Arc<Faults>),
     /// The platform's TLS set-up cannot be used.
     #[error("the HTTP client cannot be built: {0}")]
-    Upstreams(Arc<reqwest::Error>),
+    Upstreams(Arc<rustls::Error>),
     /// The tree could not take the new set; another reload puts everything right.
     #[error("{0}")]
     Refused(Refusal),

@@ -84,15 +84,11 @@ pub fn seed(
     // A client's default model belongs to its default provider alone.
     let own = client.default_model.as_deref();
     let own = own.filter(|_| client.default_provider.as_deref() == Some(provider));
-    let (model, target) = match name.or(own).or(known.default_model.as_deref()) {
-        Some(model) => {
-            // A client's own default may be an alias.
-            let alias = alias(settings, model);
-            let alias = alias.filter(|target| name.is_none() && *target.provider == *provider);
-            let whole = || Target { provider: Arc::clone(&known.name), model: model.into() };
-            (model, alias.unwrap_or_else(whole))
-        }
-        None => match default_model_for(settings, &known.name) {
+    let whole = |model: &str| Target { provider: Arc::clone(&known.name), model: model.into() };
+    let (model, target) = match (name, own.or(known.default_model.as_deref())) {
+        (Some(name), _) => (name, whole(name)),
+        (None, Some(default)) => (default, of_default(settings, &known.name, default)),
+        (None, None) => match default_model_for(settings, &known.name) {
             Some(found) => found,
             None => return Ok(Err(Missing::Model)),
         },
@@ -109,6 +105,12 @@ pub enum Missing {
     UnknownProvider,
     /// It names no model, and there is no default for the provider.
     Model,
+}
+
+/// The target of a default model at its provider, which may be written as an alias.
+fn of_default(settings: &Settings, provider: &Arc<str>, model: &str) -> Target {
+    let alias = alias(settings, model).filter(|target| target.provider == *provider);
+    alias.unwrap_or_else(|| Target { provider: Arc::clone(provider), model: model.into() })
 }
 
 /// `DEFAULT_MODEL` and its target, if it belongs to this provider.
@@ -179,6 +181,25 @@ fn checked(settings: &Settings, client: &Client, name: &str, target: Target) -> 
         None => provider.timeouts,
     };
     Ok(Resolved { target, provider: Arc::clone(provider), timeouts })
+}
+
+/// The targets that the configuration names and a client may use: of its own default model, of every entry of
+/// `[models]`, of every provider's default model. Each once, in the order of providers and models.
+pub fn configured_targets(settings: &Settings, client: &Client) -> Vec<Target> {
+    let default = |provider: &Arc<str>, model: Option<&str>| Some(of_default(settings, provider, model?));
+    let own = client.default_provider.as_deref();
+    let own = own.and_then(|provider| settings.providers.get_key_value(provider));
+    let own = own.and_then(|(provider, _)| default(provider, client.default_model.as_deref()));
+    let of_providers = settings
+        .providers
+        .iter()
+        .filter_map(|(name, provider)| default(name, provider.default_model.as_deref()));
+    let of_models = settings.models.iter().flat_map(|(_, entry)| entry.targets.iter().cloned());
+    let mut targets: Vec<Target> = own.into_iter().chain(of_providers).chain(of_models).collect();
+    targets.retain(|target| client.may_use_provider(&target.provider) && may_use_model(client, target));
+    targets.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
+    targets.dedup();
+    targets
 }
 
 /// How a client's defaults name a model: its provider, and its name there. An alias stays one.

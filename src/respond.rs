@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_actors::{Denied, Refusal, View};
-use gateway_limits::DenyReason;
-use gateway_protocols::error::{Dialect, ErrorBody, LimitInfo, render, render_stream_error};
+use gateway_limits::{DenyReason, Usd};
+use gateway_protocols::error::{Amount, Dialect, ErrorBody, LimitInfo, render, render_stream_error};
 use gateway_protocols::generate::render_faults;
 use gateway_protocols::openai::{StreamFault, UpstreamErrorBody};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
@@ -163,10 +163,14 @@ fn body_of(
 }
 
 fn limit_info(denied: &Denied) -> LimitInfo<'static> {
+    let amount = |number| match denied.limit.is_money() {
+        true => Amount::Money(Usd(number)),
+        false => Amount::Count(number),
+    };
     LimitInfo {
         name: denied.limit.as_str(),
-        limit: denied.max,
-        used: denied.used,
+        limit: amount(denied.max),
+        used: amount(denied.used),
         reset_at: (denied.reason != DenyReason::Busy).then_some(denied.reset_unix_ms.div_ceil(1000)),
     }
 }
@@ -178,7 +182,7 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::Auth(fault) => looks_of_auth(fault),
         Fault::NotAdmin => unauthorized(),
         Fault::EndpointNotAllowed { .. } | Fault::ProviderNotAllowed { .. } => Looks::forbidden(),
-        Fault::ModelNotAllowed { .. } => Looks::forbidden().param(Some("model")),
+        Fault::ModelNotAllowed { .. } | Fault::NoPrice { .. } => Looks::forbidden().param(Some("model")),
         Fault::NotJson { .. } => Looks::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         Fault::Body(fault) => looks_of_body(fault),
         Fault::Request(fault) => Looks::invalid(StatusCode::BAD_REQUEST).param(fault.param()),
@@ -195,7 +199,11 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::NoKey { .. } => Looks { should_not_retry: true, ..Looks::overloaded(None) },
         Fault::Refused(refused) => looks_of_refusal(&refused.refusal),
         Fault::Upstream { provider, fault } => looks_of_upstream(dialect, provider, fault),
-        Fault::TooManyInFlight { .. } | Fault::Draining => Looks::overloaded(None),
+        Fault::BadParameter { name, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(name)),
+        Fault::TooManyInFlight { .. }
+        | Fault::Draining
+        | Fault::UsageBusy { .. }
+        | Fault::LedgerUnreadable => Looks::overloaded(None),
         Fault::Bug => Looks::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None),
     }
 }
@@ -238,6 +246,13 @@ fn looks_of_refusal(refusal: &Refusal) -> Looks {
         | Refusal::ProviderFull { .. }
         | Refusal::LedgerBehind { .. }
         | Refusal::Stopping => Looks::overloaded(retry_after),
+        // What exactly is wrong is the operator's to know: the log and the tree say it.
+        Refusal::LedgerUnavailable => Looks {
+            message: Some(
+                "accounts cannot be written right now, so nothing is admitted; try again".to_owned(),
+            ),
+            ..Looks::overloaded(retry_after)
+        },
     }
 }
 
@@ -262,6 +277,7 @@ fn bad_gateway() -> Looks {
 
 fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) -> Looks {
     match fault {
+        UpstreamFault::NotAccounted => Looks::overloaded(None),
         UpstreamFault::Wire(_)
         | UpstreamFault::Answer(_)
         | UpstreamFault::TooLarge
@@ -336,4 +352,46 @@ pub fn json(body: impl Into<Bytes>) -> Response {
 pub fn with_limits(mut response: Response, limits: Option<&View>) -> Response {
     limit_headers::insert(response.headers_mut(), limits, None);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_cannot_be_written_is_a_503_that_tells_nothing_of_it() {
+        let fault = Fault::from(Refusal::LedgerUnavailable);
+        let response = respond(Dialect::OpenAi, &fault, "req_1");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert_eq!(response.headers()[&RETRY_AFTER_MS], "1000");
+        assert_eq!(response.headers().get(&X_SHOULD_RETRY), None);
+        let expected = "{\"error\":{\"message\":\"accounts cannot be written right now, so nothing is admitted; \
+                        try again\",\"type\":\"server_error\",\"param\":null,\"code\":\"overloaded\"}}";
+        assert_eq!(text(response).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_model_without_a_price_is_refused_in_the_words_of_every_dialect() {
+        let fault = Fault::NoPrice { provider: "openai".to_owned(), model: "gpt-x".to_owned() };
+        let dialects = [Dialect::Seed, Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
+        for dialect in dialects {
+            let response = respond(dialect, &fault, "req_1");
+            assert_eq!(response.status(), StatusCode::FORBIDDEN);
+            let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+            let told = body.pointer("/error/message").or(body.get("detail")).unwrap().as_str().unwrap();
+            assert_eq!(
+                told,
+                "the client has a budget, and model `gpt-x` of provider `openai` no price; add \
+                 [openai.\"gpt-x\"] with `input = …` and `output = …` (USD per million tokens) to configs/models.toml"
+            );
+        }
+    }
 }

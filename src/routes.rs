@@ -39,6 +39,8 @@ pub enum Route {
     AdminClient,
     /// All providers and their keys.
     AdminProviders,
+    /// What was used, out of the ledger.
+    AdminUsage,
 }
 
 /// Who may use a route.
@@ -72,7 +74,7 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 20] = [
+pub static ROUTES: [Line; 21] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -93,6 +95,7 @@ pub static ROUTES: [Line; 20] = [
     line(Method::GET, "/admin/clients", Admin, Route::AdminClients),
     line(Method::GET, "/admin/clients/*", Admin, Route::AdminClient),
     line(Method::GET, "/admin/providers", Admin, Route::AdminProviders),
+    line(Method::GET, "/admin/usage", Admin, Route::AdminUsage),
 ];
 
 /// A route and the rest of its path.

@@ -9,10 +9,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use gateway_actors::gate::Gate;
+use gateway_actors::ledger::{Recovered, Store, StoreFault, StoreSettings};
 use gateway_actors::{ClientTable, Ended, RootEnded};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
@@ -24,10 +25,11 @@ use crate::admin_token::AdminToken;
 use crate::credentials::Authenticator;
 use crate::cut_off::CutOff;
 use crate::front::{self, Front};
+use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
 use crate::reload::{Origins, Reloader};
-use crate::settings::Loaded;
+use crate::settings::{LedgerSettings, Loaded};
 use crate::watch;
 
 /// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
@@ -57,10 +59,13 @@ pub enum StartFault {
     },
     /// The platform's TLS set-up cannot be used.
     #[error("the HTTP client cannot be built: {0}")]
-    Upstreams(#[from] reqwest::Error),
-    /// An actor could not be started.
-    #[error("the supervision tree did not start: {0}")]
-    Tree(#[from] ractor::SpawnErr),
+    Upstreams(#[from] rustls::Error),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] StoreFault),
+    /// The tree did not start.
+    #[error(transparent)]
+    Tree(#[from] gateway_actors::StartError),
 }
 
 /// The gateway.
@@ -83,11 +88,13 @@ impl Gateway {
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
+        let (store, recovered) = open_ledger(&settings.ledger)?;
         let clients = Arc::new(ClientTable::new(1, clients));
         let live = Live::new(settings, Arc::clone(&clients), None)?;
-        let (gateway, root) = gateway_actors::start(clients, live.pools()).await?;
+        let (gateway, root) = gateway_actors::start_with(clients, live.pools(), store, recovered).await?;
         let front = Arc::new(Front {
             gateway,
+            usage: UsageReader::new(live.settings.ledger.path.clone()),
             live: ArcSwap::from_pointee(live),
             authenticator: Authenticator::default(),
             budget: Arc::default(),
@@ -111,6 +118,31 @@ impl Gateway {
         let watch = watch::start(&front);
         Ok(Running { address, front, root, connections, watch, stop_accepting, kill })
     }
+}
+
+/// Opens the accounts, which takes a fraction of a second, before anything is served.
+fn open_ledger(settings: &LedgerSettings) -> Result<(Store, Recovered), StoreFault> {
+    let settings = StoreSettings {
+        path: settings.path.clone(),
+        durability: settings.durability,
+        keep_days: settings.keep_days,
+    };
+    let (store, recovered) = Store::open(settings, unix_ms())?;
+    for warning in &recovered.warnings {
+        tracing::warn!("{warning}");
+    }
+    if recovered.settled_at_bound > 0 {
+        tracing::warn!(
+            calls = recovered.settled_at_bound,
+            "the last process ended with calls in flight; they count with their bounds"
+        );
+    }
+    Ok((store, recovered))
+}
+
+fn unix_ms() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn connection_settings(front: &Front) -> ConnectionSettings {

@@ -9,6 +9,7 @@
 mod capabilities;
 mod ledger;
 mod models;
+mod prices;
 mod providers;
 mod retries;
 mod server;
@@ -24,6 +25,7 @@ use gateway_actors::secret::Secret;
 pub use capabilities::{CapMember, Capabilities, Capability};
 pub use ledger::{Durability, LedgerSettings};
 pub use models::{ModelEntry, ModelTable, Retirement};
+pub use prices::row_of;
 pub use providers::{KeySettings, KeySource, ProviderKind, ProviderSettings, Providers, QueueSettings};
 pub use retries::Retries;
 pub use server::ServerSettings;
@@ -39,6 +41,9 @@ pub const DEFAULT_CONFIG: &str = "configs/gateway.toml";
 
 /// Where the gateway writes when nobody says otherwise; below the working folder.
 pub const DEFAULT_DATA_DIR: &str = "data";
+
+/// The table of models, beside the configuration file.
+const MODELS_FILE: &str = "models.toml";
 
 /// The shipped configuration. It stands in for a missing file, and fills in what a provider of one of its
 /// names leaves out.
@@ -85,7 +90,7 @@ pub struct Settings {
     pub providers: Providers,
     /// Aliases, clocks and retirements by model.
     pub models: ModelTable,
-    /// What models can do.
+    /// What models can do, and what they charge.
     pub capabilities: Capabilities,
     /// Where a request goes that nothing else decides (`DEFAULT_PROVIDER`).
     pub default_provider: Option<String>,
@@ -170,7 +175,7 @@ impl Settings {
             timeouts,
             retries,
             models,
-            capabilities: Capabilities::read(&folder.join("models.toml"), report),
+            capabilities: Capabilities::read(&folder.join(MODELS_FILE), &providers, report),
             default_provider: default_provider(env, &providers, report),
             default_model: default_model(env, report),
             admin_token: admin_token(env, report),
@@ -180,6 +185,11 @@ impl Settings {
         };
         settings.warn_of_retired_defaults(report);
         Ok(settings)
+    }
+
+    /// Where the table of models is, or belongs.
+    pub fn models_file(&self) -> PathBuf {
+        self.config_path.parent().unwrap_or_else(|| Path::new("")).join(MODELS_FILE)
     }
 
     fn warn_of_retired_defaults(&self, report: &mut Report) {

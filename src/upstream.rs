@@ -15,14 +15,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use gateway_actors::Endpoint;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body;
-use reqwest::Url;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt;
 use sync_wrapper::SyncWrapper;
+use tower_service::Service;
 
 /// Idle connections kept per upstream host.
 const IDLE_MAX: usize = 512;
@@ -30,6 +39,9 @@ const IDLE_MAX: usize = 512;
 /// How long an idle connection is kept. Upstreams close theirs after 60 s and more, or after 5 s (uvicorn); a
 /// connection that was closed just as we sent is handled by one resend, see [`WireFault::may_resend`].
 const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// Between two probes of a connection that says nothing.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Request headers of the caller that an upstream gets, and no others.
 pub const PASSED_UPSTREAM: [HeaderName; 7] = [
@@ -126,7 +138,7 @@ pub struct UpstreamAnswer {
 pub struct AnswerBody(Inner);
 
 enum Inner {
-    Wire(reqwest::Body),
+    Wire(Incoming),
     Decoded(SyncWrapper<BoxStream<'static, Result<Bytes, WireFault>>>),
     Made(SyncWrapper<Box<dyn Iterator<Item = Bytes> + Send>>),
 }
@@ -179,19 +191,24 @@ impl Stream for AnswerBody {
     }
 }
 
+/// What makes connections: TCP, then TLS where the address says so, within the connect timeout.
+type Connector = Within<HttpsConnector<HttpConnector>>;
+
+type HttpClient = Client<Connector, Full<Bytes>>;
+
 #[derive(Debug, Clone)]
 struct Clients {
-    pooled: reqwest::Client,
+    pooled: HttpClient,
     /// Never uses a kept connection.
-    fresh: reqwest::Client,
+    fresh: HttpClient,
 }
 
-/// The HTTP clients: one pair per connect timeout in the settings, as that is the client's own.
+/// The HTTP clients: one pair per connect timeout in the settings, as that is the connector's own.
 #[derive(Debug)]
 pub struct Upstreams {
     by_connect_timeout: HashMap<Duration, Clients>,
     /// Parsed addresses, by base URL and path: as many as the settings have endpoints and we have routes.
-    urls: DashMap<(Arc<str>, &'static str), Url>,
+    uris: DashMap<(Arc<str>, &'static str), Uri>,
 }
 
 impl Upstreams {
@@ -202,21 +219,24 @@ impl Upstreams {
     pub fn new(
         connect_timeouts: impl IntoIterator<Item = Duration>,
         before: Option<&Self>,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, rustls::Error> {
         let mut by_connect_timeout = HashMap::new();
+        let mut tls = None;
         for timeout in connect_timeouts {
-            // Nearly all models share one; a client costs milliseconds to build.
+            // Nearly all models share one.
             if by_connect_timeout.contains_key(&timeout) {
                 continue;
             }
             let kept = before.and_then(|before| before.by_connect_timeout.get(&timeout).cloned());
-            let clients = match kept {
-                Some(clients) => clients,
-                None => Clients { pooled: client(timeout, IDLE_MAX)?, fresh: client(timeout, 0)? },
+            let clients = match (kept, &tls) {
+                (Some(clients), _) => clients,
+                (None, Some(tls)) => Clients::new(timeout, tls),
+                // Reading the platform's certificates takes milliseconds.
+                (None, None) => Clients::new(timeout, tls.insert(ClientConfig::with_platform_verifier()?)),
             };
             by_connect_timeout.insert(timeout, clients);
         }
-        Ok(Self { by_connect_timeout, urls: DashMap::new() })
+        Ok(Self { by_connect_timeout, uris: DashMap::new() })
     }
 
     /// Sends a request and waits for the head of the answer; resends once where [`WireFault::may_resend`].
@@ -231,69 +251,113 @@ impl Upstreams {
         request: &UpstreamRequest,
     ) -> Result<UpstreamAnswer, WireFault> {
         let clients = self.by_connect_timeout.get(&connect_timeout).ok_or(WireFault::BadAddress)?;
-        let url = self.url(endpoint, request.path)?;
-        match attempt(&clients.pooled, endpoint, url.clone(), request).await {
-            Err(fault) if fault.may_resend() => attempt(&clients.fresh, endpoint, url, request).await,
+        let uri = self.uri(endpoint, request.path)?;
+        match attempt(&clients.pooled, endpoint, uri.clone(), request).await {
+            Err(fault) if fault.may_resend() => attempt(&clients.fresh, endpoint, uri, request).await,
             other => other,
         }
     }
 
-    fn url(&self, endpoint: &Endpoint, path: &'static str) -> Result<Url, WireFault> {
+    fn uri(&self, endpoint: &Endpoint, path: &'static str) -> Result<Uri, WireFault> {
         let key = (Arc::clone(&endpoint.base_url), path);
-        if let Some(url) = self.urls.get(&key) {
-            return Ok(url.clone());
+        if let Some(uri) = self.uris.get(&key) {
+            return Ok(uri.clone());
         }
-        let url = format!("{}{path}", endpoint.base_url);
-        let url = Url::parse(&url).map_err(|_| WireFault::BadAddress)?;
-        self.urls.insert(key, url.clone());
-        Ok(url)
+        let uri = Uri::try_from(format!("{}{path}", endpoint.base_url)).map_err(|_| WireFault::BadAddress)?;
+        self.uris.insert(key, uri.clone());
+        Ok(uri)
     }
 }
 
-fn client(connect_timeout: Duration, idle_max: usize) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
-        .pool_max_idle_per_host(idle_max)
-        .pool_idle_timeout(IDLE_FOR)
-        .redirect(reqwest::redirect::Policy::none())
-        // With retries allowed at all, each request would be cloned up front.
-        .retry(reqwest::retry::never().max_retries_per_request(0))
-        .no_proxy()
-        .referer(false)
-        .user_agent(concat!("dsp-ai-gateway/", env!("CARGO_PKG_VERSION")))
-        .build()
+impl Clients {
+    fn new(connect_timeout: Duration, tls: &ClientConfig) -> Self {
+        let client = |idle_max| {
+            let mut tcp = HttpConnector::new();
+            tcp.enforce_http(false);
+            tcp.set_nodelay(true);
+            tcp.set_keepalive(Some(KEEP_ALIVE));
+            let tls = HttpsConnectorBuilder::new().with_tls_config(tls.clone());
+            let connector = tls.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_FOR)
+                .pool_max_idle_per_host(idle_max)
+                .build(Within { connector, timeout: connect_timeout })
+        };
+        Self { pooled: client(IDLE_MAX), fresh: client(0) }
+    }
+}
+
+/// A connector with a clock.
+#[derive(Debug, Clone)]
+struct Within<C> {
+    connector: C,
+    timeout: Duration,
+}
+
+/// The clock of [`Within`] ran out.
+#[derive(Debug, thiserror::Error)]
+#[error("connecting took too long")]
+struct ConnectTimedOut;
+
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri, Error = Box<dyn Error + Send + Sync>>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = C::Error;
+    type Future = BoxFuture<'static, Result<C::Response, C::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        self.connector.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.timeout, self.connector.call(uri));
+        Box::pin(async move { connecting.await.unwrap_or_else(|_| Err(ConnectTimedOut.into())) })
+    }
 }
 
 async fn attempt(
-    client: &reqwest::Client,
+    client: &HttpClient,
     endpoint: &Endpoint,
-    url: Url,
+    uri: Uri,
     request: &UpstreamRequest,
 ) -> Result<UpstreamAnswer, WireFault> {
-    let mut outgoing = reqwest::Request::new(request.method.clone(), url);
+    let mut outgoing = http::Request::new(Full::new(request.body.clone()));
+    *outgoing.method_mut() = request.method.clone();
+    *outgoing.uri_mut() = uri;
     let headers = outgoing.headers_mut();
     headers.clone_from(&request.headers);
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+        .insert(USER_AGENT, HeaderValue::from_static(concat!("dsp-ai-gateway/", env!("CARGO_PKG_VERSION"))));
     if let Some(key) = &endpoint.api_key {
         let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
         let mut bearer = bearer.map_err(|_| WireFault::BadAddress)?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
     }
-    if !request.body.is_empty() {
-        *outgoing.body_mut() = Some(request.body.clone().into());
-    }
-    let answer = client.execute(outgoing).await.map_err(|error| {
-        if error.is_builder() {
-            WireFault::BadAddress
-        } else if error.is_connect() {
-            if error.is_timeout() { WireFault::ConnectTimeout } else { WireFault::Unreachable }
-        } else {
-            fault_of(&error, WireFault::ClosedBeforeAnswer)
+    let answer = client.request(outgoing).await.map_err(|error| {
+        if !error.is_connect() {
+            return fault_of(&error, WireFault::ClosedBeforeAnswer);
         }
+        if caused_by::<ConnectTimedOut>(&error) { WireFault::ConnectTimeout } else { WireFault::Unreachable }
     })?;
-    let (head, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+    let (head, body) = answer.into_parts();
     Ok(UpstreamAnswer { status: head.status, headers: head.headers, body: AnswerBody(Inner::Wire(body)) })
+}
+
+fn caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What an error's chain of causes says; `otherwise` when the connection just ended.

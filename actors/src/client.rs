@@ -242,16 +242,6 @@ pub enum MaxTokensPolicy {
     Clamp,
 }
 
-/// What a client may spend, in pico-dollars (10^-12 USD, so that a price per million tokens stays whole per
-/// token). `None` is unlimited, 0 is blocked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Budget {
-    /// In a UTC day.
-    pub per_day: Option<u64>,
-    /// In a UTC month.
-    pub per_month: Option<u64>,
-}
-
 /// One client, as configured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Client {
@@ -267,7 +257,7 @@ pub struct Client {
     pub default_model: Option<String>,
     /// The most output tokens that one request may ask for; `None` is unlimited, 0 is blocked.
     pub max_tokens_limit: Option<u64>,
-    /// Requests, tokens and calls at once.
+    /// Requests, tokens, calls at once and money.
     pub limits: Limits,
     /// Names of endpoints that it may use, without slashes at the ends.
     pub allowed_endpoints: NameSet,
@@ -283,8 +273,6 @@ pub struct Client {
     pub priority: u32,
     /// Whether its access is taken away.
     pub disabled: bool,
-    /// What it may spend.
-    pub budget: Budget,
 }
 
 impl Client {
@@ -305,7 +293,6 @@ impl Client {
             max_tokens_policy: MaxTokensPolicy::default(),
             priority: 1,
             disabled: false,
-            budget: Budget::default(),
         }
     }
 

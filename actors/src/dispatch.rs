@@ -9,17 +9,19 @@
 //!          because a message to an actor that is just dying is lost without a sign; the reborn limiter
 //!          reads the table.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use gateway_limits::{AdmissionId, Ask, Outcome, View};
+use tokio::sync::Notify;
 
+use crate::booking::Booking;
 use crate::client::ClientId;
 use crate::clients_supervisor::ClientsMessage;
 use crate::gate::Door;
-use crate::job::Target;
+use crate::job::{Job, Memo, Target};
 use crate::provider::{Endpoint, ProviderMessage};
 use crate::rate_limiter::RateLimiterMessage;
 use crate::shared::Shared;
@@ -40,13 +42,59 @@ pub struct Dispatch {
 pub(crate) struct OpenAdmission {
     pub(crate) id: AdmissionId,
     pub(crate) client: ClientId,
-    outcome: OnceLock<Outcome>,
+    pub(crate) ask: Ask,
+    pub(crate) target: Target,
+    pub(crate) memo: Memo,
+    booking: OnceLock<Booking>,
+    reservation: WrittenDown,
 }
 
 impl OpenAdmission {
     /// How the call ended, once it has.
+    pub(crate) fn booking(&self) -> Option<&Booking> {
+        self.booking.get()
+    }
+
+    /// What its client's account is charged, once it has ended.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.outcome.get().copied()
+        self.booking().map(|booking| booking.outcome(self.memo.price.as_ref()))
+    }
+
+    /// The ledger has written the reservation, or cannot.
+    pub(crate) fn is_written(&self, written: Result<(), NotWritten>) {
+        self.reservation.tell(written);
+    }
+}
+
+/// The reservation is not in the ledger, so nothing of an answer may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotWritten;
+
+/// Whether a reservation is in the ledger: told once by its writer, awaited by the one who has the admission.
+#[derive(Debug, Default)]
+struct WrittenDown {
+    state: AtomicU8,
+    told: Notify,
+}
+
+const UNKNOWN: u8 = 0;
+const WRITTEN: u8 = 1;
+const NOT_WRITTEN: u8 = 2;
+
+impl WrittenDown {
+    fn tell(&self, written: Result<(), NotWritten>) {
+        let state = if written.is_ok() { WRITTEN } else { NOT_WRITTEN };
+        // The first word holds: who was told "no" has given up.
+        let _ = self.state.compare_exchange(UNKNOWN, state, Ordering::Release, Ordering::Relaxed);
+        self.told.notify_one();
+    }
+
+    fn known(&self) -> Option<Result<(), NotWritten>> {
+        match self.state.load(Ordering::Acquire) {
+            WRITTEN => Some(Ok(())),
+            NOT_WRITTEN => Some(Err(NotWritten)),
+            _ => None,
+        }
     }
 }
 
@@ -68,6 +116,11 @@ impl OpenAdmissions {
         self.table.is_empty()
     }
 
+    /// Ids go on from an earlier process's: none is used twice in the life of a ledger.
+    pub(crate) fn starting_at(next_id: u64) -> Self {
+        Self { table: DashMap::new(), next_id: AtomicU64::new(next_id.saturating_sub(1)) }
+    }
+
     pub(crate) fn next_id(&self) -> AdmissionId {
         AdmissionId(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
@@ -85,7 +138,7 @@ impl OpenAdmissions {
         let of_client = |open: &OpenAdmission| client.is_none_or(|client| open.client == *client);
         self.table
             .iter()
-            .filter(|entry| entry.outcome().is_some() && of_client(entry))
+            .filter(|entry| entry.booking().is_some() && of_client(entry))
             .map(|entry| (entry.client.clone(), entry.id))
             .collect()
     }
@@ -96,10 +149,13 @@ impl OpenAdmissions {
 #[derive(Debug)]
 pub struct Admission {
     open: Arc<OpenAdmission>,
-    ask: Ask,
-    if_dropped: Outcome,
+    if_dropped: Booking,
     limiter: Arc<Origin>,
 }
+
+/// How long an answer is held back for its reservation to be written. Committing takes a millisecond, a Ledger
+/// that died is back in some more; beyond that its file is in trouble.
+const WRITE_WAIT: Duration = Duration::from_secs(3);
 
 /// The limiter that admits, as each of its admissions holds it: one count to change instead of three.
 #[derive(Debug)]
@@ -109,38 +165,68 @@ pub struct Origin {
 }
 
 impl Admission {
-    pub(crate) fn open(limiter: &Arc<Origin>, client: ClientId, id: AdmissionId, ask: Ask) -> Self {
-        let open = Arc::new(OpenAdmission { id, client, outcome: OnceLock::new() });
+    pub(crate) fn open(limiter: &Arc<Origin>, id: AdmissionId, job: &mut Job) -> (Self, Arc<OpenAdmission>) {
+        let open = Arc::new(OpenAdmission {
+            id,
+            client: job.client.clone(),
+            ask: job.ask,
+            target: job.target.clone(),
+            memo: std::mem::take(&mut job.memo),
+            booking: OnceLock::new(),
+            reservation: WrittenDown::default(),
+        });
         limiter.shared.open.table.insert(id, Arc::clone(&open));
-        Self { open, ask, if_dropped: Outcome::NeverSent, limiter: Arc::clone(limiter) }
+        let limiter = Arc::clone(limiter);
+        (Self { open: Arc::clone(&open), if_dropped: Booking::NEVER_SENT, limiter }, open)
     }
 
-    /// The admission's id, unique in this process.
+    /// The admission's id, unique in the life of the ledger.
     pub fn id(&self) -> AdmissionId {
         self.open.id
     }
 
     /// The bound that was reserved.
     pub fn ask(&self) -> Ask {
-        self.ask
+        self.open.ask
+    }
+
+    /// Waits until the reservation is in the ledger, so that a crash cannot forget it. Call the upstream
+    /// meanwhile, and release nothing of its answer before.
+    ///
+    /// # Errors
+    /// [`NotWritten`] when the ledger cannot write; it says why in its node of the tree.
+    pub async fn written(&self) -> Result<(), NotWritten> {
+        let reservation = &self.open.reservation;
+        if let Some(known) = reservation.known() {
+            return known;
+        }
+        let told = async {
+            loop {
+                reservation.told.notified().await;
+                if let Some(known) = reservation.known() {
+                    return known;
+                }
+            }
+        };
+        tokio::time::timeout(WRITE_WAIT, told).await.unwrap_or(Err(NotWritten))
     }
 
     /// What to settle to if this value is dropped without [`settle`](Self::settle): a hang-up, a panic,
     /// a clock that ran out above us.
-    pub fn if_dropped(&mut self, outcome: Outcome) {
-        self.if_dropped = outcome;
+    pub fn if_dropped(&mut self, booking: Booking) {
+        self.if_dropped = booking;
     }
 
     /// Settles. Returns once the settlement is in the limiter's mailbox, so what the caller does next
     /// (release the answer's last byte) happens after it.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.if_dropped = outcome;
+    pub fn settle(mut self, booking: Booking) {
+        self.if_dropped = booking;
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let _ = self.open.outcome.set(self.if_dropped);
+        let _ = self.open.booking.set(self.if_dropped);
         let settle = RateLimiterMessage::Settle(self.open.id);
         if self.limiter.limiter.send_always(settle).is_err() {
             // The limiter that admitted is gone. Its successor reads the table when it starts; one that

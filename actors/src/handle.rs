@@ -15,7 +15,8 @@ use crate::client_table::ClientTable;
 use crate::dispatch::Dispatch;
 use crate::gate::{Door, Undelivered};
 use crate::gateway::{self, Gateway, GatewayMessage};
-use crate::job::{Job, JobId, Stranded, Target};
+use crate::job::{Job, JobId, Memo, Stranded, Target};
+use crate::ledger::{Recovered, Store, StoreFault};
 use crate::provider::KeyView;
 use crate::provider_pool::{PoolMessage, PoolSettings};
 use crate::providers_supervisor::ProvidersMessage;
@@ -50,14 +51,40 @@ impl RootEnded {
     }
 }
 
-/// Starts a gateway: the whole tree of [`crate`], with these clients and pools.
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] StoreFault),
+    /// An actor cannot be started at all.
+    #[error("the supervision tree did not start: {0}")]
+    Tree(#[from] SpawnErr),
+}
+
+/// Starts a gateway: the whole tree of [`crate`], with these clients and pools, and accounts in memory.
 ///
-/// Fails only when an actor cannot be started at all.
+/// # Errors
+/// When an actor cannot be started at all.
 pub async fn start(
     clients: impl Into<Arc<ClientTable>>,
     pools: Vec<PoolSettings>,
-) -> Result<(GatewayHandle, RootEnded), SpawnErr> {
-    let shared = Arc::new(Shared::default());
+) -> Result<(GatewayHandle, RootEnded), StartError> {
+    let (store, recovered) = Store::in_memory()?;
+    start_with(clients, pools, store, recovered).await
+}
+
+/// Starts a gateway on a ledger that is open, with the accounts that were found in it.
+///
+/// # Errors
+/// When an actor cannot be started at all.
+pub async fn start_with(
+    clients: impl Into<Arc<ClientTable>>,
+    pools: Vec<PoolSettings>,
+    store: Store,
+    recovered: Recovered,
+) -> Result<(GatewayHandle, RootEnded), StartError> {
+    let shared = Arc::new(Shared::new(store, recovered));
     shared.clients.store(clients.into());
     shared.pool_settings.store(Arc::new(pools));
     let node = shared.tree.node("Gateway", "Gateway".to_owned(), None, gateway::MAILBOX_MAX);
@@ -79,7 +106,18 @@ impl GatewayHandle {
     /// May `client` make this call, and with which key? The answer is the right to make it; dropping that
     /// settles it. Dropping this future gives back whatever was taken for the job.
     pub async fn admit(&self, client: ClientId, ask: Ask, target: Target) -> Result<Dispatch, Refused> {
-        let (job, answer) = Job::new(self.shared.next_job_id(), client, ask, target.clone());
+        self.admit_with(client, ask, target, Memo::default()).await
+    }
+
+    /// As [`admit`](Self::admit), with what the ledger is to note of the call.
+    pub async fn admit_with(
+        &self,
+        client: ClientId,
+        ask: Ask,
+        target: Target,
+        memo: Memo,
+    ) -> Result<Dispatch, Refused> {
+        let (job, answer) = Job::new(self.shared.next_job_id(), client, ask, target.clone(), memo);
         let id = job.id;
         match self.root.forward(job) {
             Ok(()) => {}
@@ -148,7 +186,6 @@ impl GatewayHandle {
         if let Some(clients) = cell("Clients") {
             clients.drain_children_and_wait(Some(STOP_WAIT)).await;
         }
-        self.shared.journal.wake();
         for name in ["Providers", "Clients", "ClientRegistry", "Ledger"] {
             if let Some(child) = cell(name) {
                 end(&child).await;

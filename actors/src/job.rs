@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use gateway_limits::{Ask, View};
+use gateway_limits::{Ask, Price, View};
 use tokio::sync::oneshot;
 
 use crate::client::ClientId;
@@ -23,6 +23,17 @@ pub struct Target {
     pub model: Arc<str>,
 }
 
+/// What the ledger notes of a call beside its numbers. Never anything of the request's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memo {
+    /// The request's id, as its caller was told.
+    pub request_id: Box<str>,
+    /// The endpoint's name, for example `chat/completions`.
+    pub endpoint: &'static str,
+    /// What the target charges; `None` when nobody knows, and then nothing is booked as its cost.
+    pub price: Option<Price>,
+}
+
 /// Identifies a job while it waits, so that it can be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JobId(pub(crate) u64);
@@ -34,6 +45,8 @@ pub struct Job {
     pub(crate) client: ClientId,
     pub(crate) ask: Ask,
     pub(crate) target: Target,
+    /// Taken by the admission.
+    pub(crate) memo: Memo,
     pub(crate) admission: Option<Admission>,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Option<View>,
@@ -46,9 +59,10 @@ impl Job {
         client: ClientId,
         ask: Ask,
         target: Target,
+        memo: Memo,
     ) -> (Box<Self>, oneshot::Receiver<Result<Dispatch, Refused>>) {
         let (reply, answer) = oneshot::channel();
-        let job = Self { id, client, ask, target, admission: None, lease: None, limits: None, reply };
+        let job = Self { id, client, ask, target, memo, admission: None, lease: None, limits: None, reply };
         (Box::new(job), answer)
     }
 

@@ -22,7 +22,7 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! use gateway_actors::{Ask, Client, ClientId, ClientTable, Endpoint, KeySettings, Outcome, PoolSettings, Target, start};
+//! use gateway_actors::{Ask, Client, ClientId, ClientTable, Booking, Endpoint, KeySettings, PoolSettings, Target, Usage, start};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,14 +31,15 @@
 //! let (gateway, _ended) = start(ClientTable::new(1, vec![ada]), vec![pool]).await?;
 //!
 //! let target = Target { provider: "openai".into(), model: "gpt-5.4-nano".into() };
-//! let dispatch = gateway.admit(ClientId::parse("ada")?, Ask { tokens: 100 }, target).await?;
+//! let dispatch = gateway.admit(ClientId::parse("ada")?, Ask::from(100), target).await?;
 //! // ... call dispatch.lease.endpoint() ...
-//! dispatch.admission.settle(Outcome::Spent { tokens: 42 });
+//! dispatch.admission.settle(Booking::reported(Usage { output: 42, ..Usage::default() }));
 //! gateway.stop().await;
 //! # Ok(())
 //! # }
 //! ```
 
+pub mod booking;
 pub mod client;
 pub mod client_registry;
 pub mod client_table;
@@ -60,13 +61,14 @@ pub mod secret;
 pub mod shared;
 pub mod tree;
 
+pub use booking::{Booking, Ending};
 pub use client::{Client, ClientId};
 pub use client_registry::Published;
 pub use client_table::ClientTable;
 pub use dispatch::{Admission, Dispatch, Lease};
-pub use gateway_limits::{Ask, Denied, Limits, Outcome, View};
-pub use handle::{Ended, GatewayHandle, RootEnded, start};
-pub use job::Target;
+pub use gateway_limits::{Ask, Denied, Limits, Outcome, Usage, View};
+pub use handle::{Ended, GatewayHandle, RootEnded, StartError, start, start_with};
+pub use job::{Memo, Target};
 pub use provider::{Endpoint, KeyView};
 pub use provider_pool::{KeySettings, PoolSettings};
 pub use refusal::{Refusal, Refused};

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use gateway_limits::{Account, AdmissionId, Limits, Record, Saved, View};
+use gateway_limits::{Account, AdmissionId, Limits, Saved, View};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
@@ -155,7 +155,8 @@ impl RateLimiter {
             }
             RateLimiterMessage::RetireIfIdle => {
                 if account.is_idle(self.shared.clock.now()) {
-                    self.shared.journal.forget(self.client.clone());
+                    let now = self.shared.clock.now();
+                    self.shared.journal.forget(self.client.clone(), now);
                     let retire = RegistryMessage::Retire(self.client.clone(), origin.limiter.clone());
                     self.shared.to_registry(retire);
                 }
@@ -169,8 +170,8 @@ impl RateLimiter {
         if job.is_abandoned() {
             return;
         }
-        if let Some(behind) = self.shared.journal.is_behind() {
-            return job.refuse(Refusal::LedgerBehind { behind });
+        if let Some(refusal) = self.shared.journal.refusal() {
+            return job.refuse(refusal);
         }
         let now = self.shared.clock.now();
         let id = self.shared.open.next_id();
@@ -178,9 +179,9 @@ impl RateLimiter {
             job.limits = Some(account.view(now));
             return job.refuse(Refusal::LimitReached(denied));
         }
-        let client = self.client.clone();
-        job.admission = Some(Admission::open(origin, client.clone(), id, job.ask));
-        self.shared.journal.append(client, Record::Reserved { id, at: now, tokens: job.ask.tokens });
+        let (admission, open) = Admission::open(origin, id, &mut job);
+        job.admission = Some(admission);
+        self.shared.journal.reserved(open, now);
         job.limits = Some(account.view(now));
         self.forward(job);
     }
@@ -205,7 +206,7 @@ impl RateLimiter {
         let Some(outcome) = open.outcome() else { return };
         let now = self.shared.clock.now();
         account.settle(now, id, outcome);
-        self.shared.journal.append(self.client.clone(), Record::Settled { id, at: now, outcome });
+        self.shared.journal.settled(open, now);
         self.shared.open.remove(id);
     }
 }

@@ -61,6 +61,9 @@ pub enum Refusal {
         /// Entries that wait to be written.
         behind: usize,
     },
+    /// The ledger's file cannot be written; its node in the tree says why.
+    #[error("the ledger cannot be written")]
+    LedgerUnavailable,
     /// The gateway is shutting down.
     #[error("the gateway is shutting down")]
     Stopping,
@@ -80,6 +83,7 @@ impl Refusal {
             | Self::Restarting { .. }
             | Self::ProviderFull { .. }
             | Self::LedgerBehind { .. }
+            | Self::LedgerUnavailable
             | Self::Stopping => Some(Duration::from_secs(1)),
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use gateway_limits::Now;
@@ -20,7 +20,7 @@ use crate::clients_supervisor::ClientsMessage;
 use crate::dispatch::{Gauge, OpenAdmissions};
 use crate::gate::Door;
 use crate::job::{Job, JobId, Stranded};
-use crate::ledger::Journal;
+use crate::ledger::{Journal, Recovered, Store};
 use crate::provider_pool::{PoolMessage, PoolSettings};
 use crate::providers_supervisor::ProvidersMessage;
 use crate::refusal::Refusal;
@@ -30,21 +30,21 @@ use crate::tree::Tree;
 #[derive(Debug)]
 pub struct Clock {
     epoch: Instant,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self { epoch: Instant::now() }
-    }
+    /// Where the monotonic clock stood when this process began: it goes on from the ledger's last moment.
+    base: Duration,
 }
 
 impl Clock {
+    fn going_on_from(base: Duration) -> Self {
+        Self { epoch: Instant::now(), base }
+    }
+
     /// This moment. The monotonic part is tokio's, so tests may pause it.
     pub fn now(&self) -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Milliseconds overflow u64 in 500 million years.
         let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-        Now { mono: self.epoch.elapsed(), unix_ms }
+        Now { mono: self.base.saturating_add(self.epoch.elapsed()), unix_ms }
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct PoolEntry {
 }
 
 /// State of one gateway that no actor's end may take along.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     /// Who exists; swapped by ClientRegistry.
     pub(crate) clients: ArcSwap<ClientTable>,
@@ -84,6 +84,24 @@ pub struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(store: Store, recovered: Recovered) -> Self {
+        Self {
+            clients: ArcSwap::default(),
+            pools: ArcSwap::default(),
+            gauges: dashmap::DashMap::new(),
+            open: OpenAdmissions::starting_at(recovered.next_id),
+            clock: Clock::going_on_from(recovered.clock_base),
+            journal: Journal::new(store, recovered.accounts),
+            tree: Tree::default(),
+            pool_settings: ArcSwap::default(),
+            registry: ArcSwapOption::empty(),
+            clients_supervisor: ArcSwapOption::empty(),
+            providers_supervisor: ArcSwapOption::empty(),
+            stopping: AtomicBool::new(false),
+            next_job: AtomicU64::new(0),
+        }
+    }
+
     /// The clock that all limits of this gateway run on.
     pub fn clock(&self) -> &Clock {
         &self.clock

@@ -65,6 +65,7 @@ pub struct Node {
     gate: Arc<Gate>,
     restarts: AtomicU32,
     life: ArcSwapOption<Life>,
+    trouble: ArcSwapOption<String>,
     #[cfg(feature = "faults")]
     fault: std::sync::atomic::AtomicBool,
 }
@@ -122,6 +123,11 @@ impl Node {
         self.live(state, reason, None);
     }
 
+    /// What keeps the actor from its work while it runs, or that nothing does any more.
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.trouble.store(trouble.map(Arc::new));
+    }
+
     fn live(&self, state: NodeState, reason: Option<String>, cell: Option<ActorCell>) {
         self.life.store(Some(Arc::new(Life { state, since: Instant::now(), reason, cell })));
     }
@@ -144,7 +150,7 @@ pub struct NodeView {
     pub mailbox_max: usize,
     /// How long it has been in this state.
     pub age: Duration,
-    /// Why it rests or is off.
+    /// Why it rests or is off, or what keeps it from its work while it runs.
     pub reason: Option<String>,
     /// Its children, by name.
     pub children: Vec<NodeView>,
@@ -173,6 +179,7 @@ impl Tree {
                 gate: Gate::new(mailbox_max),
                 restarts: AtomicU32::new(0),
                 life: ArcSwapOption::empty(),
+                trouble: ArcSwapOption::empty(),
                 #[cfg(feature = "faults")]
                 fault: std::sync::atomic::AtomicBool::new(false),
             })
@@ -219,6 +226,8 @@ fn view_of(node: &Node, others: &[Arc<Node>]) -> NodeView {
         Some(life) => (life.state, life.since, life.reason.clone()),
         None => (NodeState::Resting, Instant::now(), None),
     };
+    let trouble = || node.trouble.load().as_ref().map(|trouble| trouble.to_string());
+    let reason = reason.or_else(trouble);
     let is_leaf = node.kind == "RateLimiter" || node.kind == "Provider" || node.kind == "Ledger";
     NodeView {
         name: node.name.clone(),

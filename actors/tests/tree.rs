@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gateway_actors::client::Client;
 use gateway_actors::{
-    Ask, ClientId, ClientTable, Dispatch, Ended, Endpoint, GatewayHandle, KeySettings, Limits, Outcome,
-    PoolSettings, Refusal, Refused, RootEnded, Target, start,
+    Ask, Booking, ClientId, ClientTable, Dispatch, Ended, Endpoint, GatewayHandle, KeySettings, Limits,
+    PoolSettings, Refusal, Refused, RootEnded, Target, Usage, start,
 };
 use gateway_limits::{DenyReason, LimitName};
 
@@ -30,7 +30,7 @@ async fn tree(clients: Vec<Client>, pool: PoolSettings) -> (GatewayHandle, RootE
 
 async fn admit(gateway: &GatewayHandle, client: &str, tokens: u64) -> Result<Dispatch, Refused> {
     let target = Target { provider: "openai".into(), model: "m".into() };
-    gateway.admit(id(client), Ask { tokens }, target).await
+    gateway.admit(id(client), Ask::from(tokens), target).await
 }
 
 /// Admits, trying again while an actor restarts, as SDKs do.
@@ -79,7 +79,7 @@ async fn a_job_comes_back_as_a_dispatch_for_its_target() {
     assert_eq!(&*dispatch.lease.endpoint().provider, "openai");
     assert_eq!(dispatch.limits.unwrap().tokens_per_day.unwrap().remaining, 600);
     assert_eq!(used_today(&gateway, "ada").await, (0, 400));
-    dispatch.admission.settle(Outcome::Spent { tokens: 150 });
+    dispatch.admission.settle(Booking::counted(Usage { output: 150, ..Usage::default() }));
     drop(dispatch.lease);
     assert_eq!(used_today(&gateway, "ada").await, (150, 0));
     ends_quiet(gateway, ended).await;
@@ -110,7 +110,7 @@ async fn an_unknown_and_a_disabled_client_are_refused() {
 async fn a_target_without_a_pool_is_refused_and_costs_nothing() {
     let (gateway, ended) = tree(vec![client("ada", day(1_000))], pool()).await;
     let target = Target { provider: "nobody".into(), model: "m".into() };
-    let refused = gateway.admit(id("ada"), Ask { tokens: 10 }, target).await.unwrap_err();
+    let refused = gateway.admit(id("ada"), Ask::from(10), target).await.unwrap_err();
     assert_eq!(refused.refusal, Refusal::NoProvider { provider: "nobody".to_owned() });
     assert_eq!(used_today(&gateway, "ada").await, (0, 0));
     ends_quiet(gateway, ended).await;
@@ -142,7 +142,11 @@ async fn a_thousand_callers_at_once_never_pass_a_limit() {
 async fn a_killed_limiter_comes_back_with_its_numbers() {
     let limits = Limits { requests_per_minute: Some(10), concurrent_requests: Some(3), ..day(1_000) };
     let (gateway, ended) = tree(vec![client("ada", limits)], pool()).await;
-    admit(&gateway, "ada", 300).await.unwrap().admission.settle(Outcome::Spent { tokens: 120 });
+    admit(&gateway, "ada", 300)
+        .await
+        .unwrap()
+        .admission
+        .settle(Booking::counted(Usage { output: 120, ..Usage::default() }));
     let open = admit(&gateway, "ada", 200).await.unwrap();
 
     kill(&gateway, "RateLimiter ada");
@@ -153,7 +157,7 @@ async fn a_killed_limiter_comes_back_with_its_numbers() {
     assert_eq!((view.tokens_per_day.unwrap().used, view.tokens_per_day.unwrap().reserved), (120, 200));
     assert_eq!(view.requests_per_minute.unwrap().used, 2);
     assert_eq!(view.in_flight, 1);
-    open.admission.settle(Outcome::Spent { tokens: 80 });
+    open.admission.settle(Booking::counted(Usage { output: 80, ..Usage::default() }));
     drop(open.lease);
     until(|| gateway.shared().open_admissions().is_empty()).await;
     assert_eq!(used_today(&gateway, "ada").await, (200, 0));
@@ -168,7 +172,7 @@ async fn a_settlement_that_meets_a_dead_limiter_is_not_lost() {
         let dispatch = admit_patiently(&gateway, "ada", 100).await;
         kill(&gateway, "RateLimiter ada");
         // The message to the dying limiter is queued, and lost with it.
-        dispatch.admission.settle(Outcome::Spent { tokens: 10 });
+        dispatch.admission.settle(Booking::counted(Usage { output: 10, ..Usage::default() }));
         drop(dispatch.lease);
         until(|| gateway.shared().open_admissions().is_empty()).await;
         assert_eq!(used_today(&gateway, "ada").await, (10 * round, 0));
@@ -185,8 +189,8 @@ async fn every_child_of_the_root_can_be_killed_and_the_next_job_is_granted() {
         let open = admit(&gateway, "ada", 100).await.unwrap();
         kill(&gateway, actor);
         let after = admit_patiently(&gateway, "ada", 100).await;
-        after.admission.settle(Outcome::Spent { tokens: 7 });
-        open.admission.settle(Outcome::Spent { tokens: 5 });
+        after.admission.settle(Booking::counted(Usage { output: 7, ..Usage::default() }));
+        open.admission.settle(Booking::counted(Usage { output: 5, ..Usage::default() }));
         drop((after.lease, open.lease));
         until(|| gateway.shared().open_admissions().is_empty()).await;
         assert_eq!(used_today(&gateway, "ada").await, (12, 0), "after {actor} was killed");
@@ -291,7 +295,11 @@ async fn too_many_failures_below_the_root_end_the_tree() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_limiter_retires_and_its_client_starts_where_it_was() {
     let (gateway, ended) = tree(vec![client("ada", day(1_000))], pool()).await;
-    admit(&gateway, "ada", 100).await.unwrap().admission.settle(Outcome::Spent { tokens: 60 });
+    admit(&gateway, "ada", 100)
+        .await
+        .unwrap()
+        .admission
+        .settle(Booking::counted(Usage { output: 60, ..Usage::default() }));
     until(|| gateway.shared().open_admissions().is_empty()).await;
     tokio::time::sleep(Duration::from_secs(130)).await;
     until(|| gateway.shared().tree().find("RateLimiter ada").is_none()).await;
@@ -302,7 +310,11 @@ async fn an_idle_limiter_retires_and_its_client_starts_where_it_was() {
 #[tokio::test]
 async fn a_reload_tells_the_live_limiter_and_keeps_its_counters() {
     let (gateway, ended) = tree(vec![client("ada", day(1_000)), client("bob", day(1))], pool()).await;
-    admit(&gateway, "ada", 900).await.unwrap().admission.settle(Outcome::Spent { tokens: 900 });
+    admit(&gateway, "ada", 900)
+        .await
+        .unwrap()
+        .admission
+        .settle(Booking::counted(Usage { output: 900, ..Usage::default() }));
     let table = ClientTable::new(2, vec![client("ada", day(950)), client("cyd", day(1))]);
     let published = gateway.publish(table).await.unwrap();
     assert_eq!(published.generation, 2);
@@ -329,7 +341,7 @@ async fn pools_come_and_go_with_a_reload_while_calls_are_out() {
     until(|| gateway.shared().tree().find("ProviderPool openai").is_none()).await;
     assert!(matches!(admit(&gateway, "ada", 1).await.unwrap_err().refusal, Refusal::NoProvider { .. }));
     let target = Target { provider: "groq".into(), model: "m".into() };
-    drop(gateway.admit(id("ada"), Ask { tokens: 1 }, target).await.unwrap());
+    drop(gateway.admit(id("ada"), Ask::from(1), target).await.unwrap());
     drop(out);
     ends_quiet(gateway, ended).await;
 }

@@ -1,17 +1,20 @@
 //! One client's account: decides admissions, holds reservations, settles what was used.
 //!
-//! Owns     the client's windows, its day and its open admissions; nothing else changes them.
+//! Owns     the client's windows, its day and month, and its open admissions; nothing else changes
+//!          them.
 //! Called   by the client's one rate limiter, a call at a time.
 //! Bounded  by its limits: open admissions by `concurrent_requests`, windows as `window` says. A
 //!          client without those limits is bounded by whoever bounds the calls as a whole.
 //! Fails    never; lost with its owner, it is rebuilt by [`Account::restore`].
 //!
 //! A settlement above its bound is accepted as it is. In the minute it counts at the place of its
-//! admission until that leaves the window, in the day until midnight UTC; `used` may so be above
-//! the limit, and calls are refused until there is room. [`View::debt`] tells how much it was.
+//! admission until that leaves the window, in the day until midnight UTC, in the month until its
+//! end; `used` may so be above the limit, and calls are refused until there is room. [`View::debt`]
+//! and [`View::cost_debt`] tell how much it was.
 
-use crate::day::Day;
+use crate::calendar::Calendar;
 use crate::now::{MINUTE, Moment};
+use crate::period::Period;
 use crate::window::Window;
 use crate::{
     AdmissionId, Ask, Denied, DenyReason, LimitName, Limits, Meter, Now, Outcome, Saved, Settled, View,
@@ -31,14 +34,14 @@ pub struct Account {
     latest: Moment,
     requests: Window,
     tokens: Window,
-    day: Day,
+    calendar: Calendar,
     open: BTreeMap<AdmissionId, Open>,
 }
 
 /// Where an open admission's reservations lie.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    bound: u64,
+    bound: Ask,
     day: u64,
     request_at: Moment,
     tokens_at: Moment,
@@ -49,24 +52,24 @@ impl Account {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            latest: Moment::EARLIEST,
+            latest: Moment::default(),
             requests: Window::default(),
             tokens: Window::default(),
-            day: Day::default(),
+            calendar: Calendar::default(),
             open: BTreeMap::new(),
         }
     }
 
     /// The account whose records `saved` has folded, open admissions included: it goes on as if it
-    /// had never been lost. After a restart of the process call [`Saved::rebase`] first.
+    /// had never been lost. Over a restart of the process too, see [`crate::resumed`].
     pub fn restore(limits: Limits, saved: &Saved, now: Now) -> Self {
         let mut account = Self::new(limits);
-        account.day = saved.day();
+        account.calendar = saved.calendar();
         account.latest = saved.latest();
         for kept in saved.kept() {
             // What is settled enters with its outcome; what is open enters with its bound.
             let (requests, tokens) =
-                kept.outcome.map_or((1, kept.bound), |outcome| (outcome.requests(), outcome.tokens()));
+                kept.outcome.map_or((1, kept.bound.tokens), |outcome| (outcome.requests(), outcome.tokens()));
             let request_at = account.requests.reserve(kept.at, requests);
             let tokens_at = account.tokens.reserve(kept.at, tokens);
             if kept.outcome.is_some() {
@@ -83,7 +86,7 @@ impl Account {
     }
 
     /// Puts other limits in force. What was counted stays counted: a limit that is new or lower
-    /// applies to the last minute and the day as they were.
+    /// applies to the last minute, the day and the month as they were.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -101,11 +104,11 @@ impl Account {
         if let Some(denied) = self.refusal(at, now, ask) {
             return Err(denied);
         }
-        self.day = self.day.on(now.unix_ms);
-        self.day.reserve(ask.tokens);
+        self.calendar = self.calendar.on(now.unix_ms);
+        self.calendar.reserve(ask);
         let open = Open {
-            bound: ask.tokens,
-            day: self.day.number(),
+            bound: ask,
+            day: self.calendar.day(),
             request_at: self.requests.reserve(at, 1),
             tokens_at: self.tokens.reserve(at, ask.tokens),
         };
@@ -114,29 +117,30 @@ impl Account {
     }
 
     /// Ends an admission: frees its slot and puts what it used in the place of its reservation, in
-    /// the minute and the day of its admission. `None` if the id is not open, which is how a
-    /// second settlement of the same call ends; nothing changes then.
+    /// the minute, the day and the month of its admission. `None` if the id is not open, which is
+    /// how a second settlement of the same call ends; nothing changes then.
     pub fn settle(&mut self, now: Now, id: AdmissionId, outcome: Outcome) -> Option<Settled> {
         let Open { bound, day, request_at, tokens_at } = self.open.remove(&id)?;
         self.advance(now);
-        let tokens = outcome.tokens();
         self.requests.settle(request_at, 1, outcome.requests());
-        self.tokens.settle(tokens_at, bound, tokens);
-        self.day = self.day.on(now.unix_ms);
-        self.day.settle(day, bound, tokens);
-        Some(Settled { bound, tokens })
+        self.tokens.settle(tokens_at, bound.tokens, outcome.tokens());
+        self.calendar = self.calendar.on(now.unix_ms);
+        self.calendar.settle(day, bound, outcome);
+        Some(Settled { bound, tokens: outcome.tokens(), cost: outcome.cost() })
     }
 
     /// The numbers of all limits. Allocates nothing, and takes the same time for every account
     /// right after an `admit` or `settle`; later it steps over what has left the windows since.
     pub fn view(&self, now: Now) -> View {
-        let at = self.latest.max(Moment::of(now));
-        let day = self.day.on(now.unix_ms);
+        let at = self.latest.max(Moment::of(now.mono));
+        let Calendar { tokens_today, cost_today, cost_this_month } = self.calendar.on(now.unix_ms);
         let (requests, tokens) = (self.requests.count(at), self.tokens.count(at));
-        let is_untouched = day.used() == 0 && day.reserved() == 0;
-        let day_reset = if is_untouched { Duration::ZERO } else { day.ends_in(now.unix_ms) };
         let in_flight = self.in_flight();
         let slot_reset = if in_flight == 0 { Duration::ZERO } else { HINT };
+        let of_period = |name: LimitName, max: Option<u64>, period: Period| {
+            let reset = if period.is_untouched() { Duration::ZERO } else { period.ends_in(now.unix_ms) };
+            max.map(|max| Meter::new(name, max, period.used().into(), period.reserved(), reset))
+        };
         View {
             requests_per_minute: self.limits.requests_per_minute.map(|max| {
                 let reset = self.requests.empty_in(at);
@@ -146,22 +150,26 @@ impl Account {
                 let reset = self.tokens.empty_in(at);
                 Meter::new(LimitName::TokensPerMinute, max, tokens.spent, tokens.reserved, reset)
             }),
-            tokens_per_day: self.limits.tokens_per_day.map(|max| {
-                Meter::new(LimitName::TokensPerDay, max, day.used().into(), day.reserved(), day_reset)
-            }),
+            tokens_per_day: of_period(LimitName::TokensPerDay, self.limits.tokens_per_day, tokens_today),
+            usd_per_day: of_period(LimitName::UsdPerDay, self.limits.usd_per_day, cost_today),
+            usd_per_month: of_period(LimitName::UsdPerMonth, self.limits.usd_per_month, cost_this_month),
             concurrent_requests: self
                 .limits
                 .concurrent_requests
                 .map(|max| Meter::new(LimitName::ConcurrentRequests, max, in_flight.into(), 0, slot_reset)),
             in_flight,
-            debt: day.debt(),
+            tokens_today: tokens_today.used(),
+            cost_today: cost_today.used(),
+            cost_this_month: cost_this_month.used(),
+            debt: tokens_today.debt(),
+            cost_debt: cost_today.debt(),
         }
     }
 
-    /// Nothing is open and nothing was admitted in the last minute: what is left is the day, which
-    /// [`Saved`] holds as well, so the account may be let go.
+    /// Nothing is open and nothing was admitted in the last minute: what is left is the day and
+    /// the month, which [`Saved`] holds as well, so the account may be let go.
     pub fn is_idle(&self, now: Now) -> bool {
-        let at = self.latest.max(Moment::of(now));
+        let at = self.latest.max(Moment::of(now.mono));
         self.open.is_empty() && self.requests.count(at).total() == 0
     }
 
@@ -172,7 +180,7 @@ impl Account {
 
     /// What an open admission has reserved: the amount to settle it at when nobody can tell what
     /// it used.
-    pub fn bound(&self, id: AdmissionId) -> Option<u64> {
+    pub fn bound(&self, id: AdmissionId) -> Option<Ask> {
         self.open.get(&id).map(|open| open.bound)
     }
 
@@ -181,7 +189,7 @@ impl Account {
     }
 
     fn advance(&mut self, now: Now) -> Moment {
-        self.latest = self.latest.max(Moment::of(now));
+        self.latest = self.latest.max(Moment::of(now.mono));
         self.requests.advance(self.latest);
         self.tokens.advance(self.latest);
         self.latest
@@ -189,36 +197,23 @@ impl Account {
 
     /// Of the limits that refuse, the one that matters most to the caller; of equals the first.
     fn refusal(&self, at: Moment, now: Now, ask: Ask) -> Option<Denied> {
-        let Limits { requests_per_minute, tokens_per_minute, .. } = self.limits;
+        let Limits {
+            requests_per_minute, tokens_per_minute, tokens_per_day, usd_per_day, usd_per_month, ..
+        } = self.limits;
+        let Calendar { tokens_today, cost_today, cost_this_month } = self.calendar.on(now.unix_ms);
+        let Ask { tokens, cost } = ask;
         [
             window_refusal(LimitName::RequestsPerMinute, requests_per_minute, &self.requests, 1, at, now),
-            window_refusal(LimitName::TokensPerMinute, tokens_per_minute, &self.tokens, ask.tokens, at, now),
-            self.day_refusal(now, ask),
+            window_refusal(LimitName::TokensPerMinute, tokens_per_minute, &self.tokens, tokens, at, now),
+            period_refusal(LimitName::TokensPerDay, tokens_per_day, tokens_today, tokens, now),
+            period_refusal(LimitName::UsdPerDay, usd_per_day, cost_today, cost, now),
+            period_refusal(LimitName::UsdPerMonth, usd_per_month, cost_this_month, cost, now),
             self.slot_refusal(now),
         ]
         .into_iter()
         .flatten()
         .rev()
         .max_by_key(|denied| (denied.reason.permanence(), denied.retry_after))
-    }
-
-    fn day_refusal(&self, now: Now, ask: Ask) -> Option<Denied> {
-        let max = self.limits.tokens_per_day?;
-        let day = self.day.on(now.unix_ms);
-        let (used, asked, room) = (u128::from(day.used()), u128::from(ask.tokens), u128::from(max));
-        let taken = used.saturating_add(day.reserved());
-        let (reason, wait) = if max == 0 {
-            (DenyReason::Blocked, day.ends_in(now.unix_ms))
-        } else if asked > room {
-            (DenyReason::NeverFits, day.ends_in(now.unix_ms))
-        } else if used.saturating_add(asked) > room {
-            (DenyReason::Spent, day.ends_in(now.unix_ms))
-        } else if taken.saturating_add(asked) > room {
-            (DenyReason::Reserved, HINT)
-        } else {
-            return None;
-        };
-        Some(Denied::new(LimitName::TokensPerDay, max, taken, reason, wait, now))
     }
 
     fn slot_refusal(&self, now: Now) -> Option<Denied> {
@@ -256,4 +251,28 @@ fn window_refusal(
         return None;
     };
     Some(Denied::new(limit, max, used, reason, wait, now))
+}
+
+fn period_refusal(
+    limit: LimitName,
+    max: Option<u64>,
+    period: Period,
+    amount: u64,
+    now: Now,
+) -> Option<Denied> {
+    let max = max?;
+    let (used, asked, room) = (u128::from(period.used()), u128::from(amount), u128::from(max));
+    let taken = used.saturating_add(period.reserved());
+    let (reason, wait) = if max == 0 {
+        (DenyReason::Blocked, period.ends_in(now.unix_ms))
+    } else if asked > room {
+        (DenyReason::NeverFits, period.ends_in(now.unix_ms))
+    } else if used.saturating_add(asked) > room {
+        (DenyReason::Spent, period.ends_in(now.unix_ms))
+    } else if taken.saturating_add(asked) > room {
+        (DenyReason::Reserved, HINT)
+    } else {
+        return None;
+    };
+    Some(Denied::new(limit, max, taken, reason, wait, now))
 }

@@ -2,37 +2,48 @@
 //!
 //! Owns     the values that go into `Account::admit` and `Account::settle`.
 //! Called   by `Account` and `Saved`, which must charge an outcome alike, so the rule is here.
-//! Bounded  by `u64` tokens.
+//! Bounded  by `u64` tokens and pico-USD.
 //! Fails    never: plain values.
 
 /// Names one admission. Whoever hands them out counts up and never uses one twice for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdmissionId(pub u64);
 
-/// What a call wants to be let in with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a call wants to be let in with: the most it can use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ask {
-    /// The most tokens the call can use, prompt and output together.
+    /// Tokens, prompt and output together.
     pub tokens: u64,
+    /// Pico-USD. 0 for a model without a price, which whoever knows of budgets refuses before.
+    pub cost: u64,
+}
+
+impl From<u64> for Ask {
+    /// So many tokens that cost nothing.
+    fn from(tokens: u64) -> Self {
+        Self { tokens, cost: 0 }
+    }
 }
 
 /// How an admitted call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It used this many tokens. More than its bound is accepted, see [`crate::View::debt`].
+    /// It used this much. More than its bound is accepted, see [`crate::View::debt`].
     Spent {
         /// Prompt and output together.
         tokens: u64,
+        /// Pico-USD.
+        cost: u64,
     },
-    /// The upstream failed: the tokens come back, the request stays counted.
+    /// The upstream failed: tokens and money come back, the request stays counted.
     Failed,
-    /// Nothing was sent to any upstream: tokens and request come back.
+    /// Nothing was sent to any upstream: tokens, money and request come back.
     NeverSent,
 }
 
 impl Outcome {
     /// How many requests stay in the window.
-    pub(crate) fn requests(self) -> u64 {
+    pub const fn requests(self) -> u64 {
         match self {
             Self::Spent { .. } | Self::Failed => 1,
             Self::NeverSent => 0,
@@ -40,9 +51,17 @@ impl Outcome {
     }
 
     /// How many tokens stay in the window and the day.
-    pub(crate) fn tokens(self) -> u64 {
+    pub const fn tokens(self) -> u64 {
         match self {
-            Self::Spent { tokens } => tokens,
+            Self::Spent { tokens, .. } => tokens,
+            Self::Failed | Self::NeverSent => 0,
+        }
+    }
+
+    /// How many pico-USD stay in the day and the month.
+    pub const fn cost(self) -> u64 {
+        match self {
+            Self::Spent { cost, .. } => cost,
             Self::Failed | Self::NeverSent => 0,
         }
     }
@@ -52,7 +71,9 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// What had been reserved.
-    pub bound: u64,
-    /// What is charged in its place. Above `bound`, the bound was wrong.
+    pub bound: Ask,
+    /// The tokens charged in its place. Above the bound, the bound was wrong.
     pub tokens: u64,
+    /// The pico-USD charged in its place. Above the bound, the bound was wrong.
+    pub cost: u64,
 }

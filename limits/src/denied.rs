@@ -5,7 +5,7 @@
 //! Bounded  by nothing: a plain value.
 //! Fails    never.
 
-use crate::{LimitName, Now};
+use crate::{LimitName, Now, Usd};
 use std::fmt;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Denied {
     /// The limit that refuses.
     pub limit: LimitName,
-    /// Its value.
+    /// Its value, in pico-USD where [`LimitName::is_money`].
     pub max: u64,
     /// How much of it counts now, reservations of calls in flight included.
     pub used: u64,
@@ -37,9 +37,9 @@ pub enum DenyReason {
     NeverFits,
     /// The limit is 0: no waiting helps. `retry_after` is one period of it.
     Blocked,
-    /// The day is used up, as far as this call goes.
+    /// The day or month is used up, as far as this call goes.
     Spent,
-    /// The day would have room if the calls in flight gave all their reservations back.
+    /// The day or month would have room if the calls in flight gave all their reservations back.
     Reserved,
     /// The last 60 seconds are full.
     Window,
@@ -79,9 +79,20 @@ impl Denied {
     }
 }
 
+/// A number of a limit as people read it.
+struct Amount(LimitName, u64);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(limit, amount) = *self;
+        if limit.is_money() { Usd(amount).fmt(f) } else { amount.fmt(f) }
+    }
+}
+
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, max, used, .. } = self;
+        let limit = self.limit;
+        let (max, used) = (Amount(limit, self.max), Amount(limit, self.used));
         let seconds = self.retry_after.as_nanos().div_ceil(1_000_000_000);
         match self.reason {
             DenyReason::NeverFits => {

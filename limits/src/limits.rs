@@ -16,6 +16,10 @@ pub struct Limits {
     pub tokens_per_minute: Option<u64>,
     /// Tokens of the requests admitted in one UTC calendar day.
     pub tokens_per_day: Option<u64>,
+    /// Pico-USD of the requests admitted in one UTC calendar day.
+    pub usd_per_day: Option<u64>,
+    /// Pico-USD of the requests admitted in one UTC calendar month.
+    pub usd_per_month: Option<u64>,
     /// Calls open at the same time.
     pub concurrent_requests: Option<u64>,
 }
@@ -29,6 +33,10 @@ pub enum LimitName {
     TokensPerMinute,
     /// [`Limits::tokens_per_day`]
     TokensPerDay,
+    /// [`Limits::usd_per_day`]
+    UsdPerDay,
+    /// [`Limits::usd_per_month`]
+    UsdPerMonth,
     /// [`Limits::concurrent_requests`]
     ConcurrentRequests,
 }
@@ -40,7 +48,20 @@ impl LimitName {
             Self::RequestsPerMinute => "requests_per_minute",
             Self::TokensPerMinute => "tokens_per_minute",
             Self::TokensPerDay => "tokens_per_day",
+            Self::UsdPerDay => "usd_per_day",
+            Self::UsdPerMonth => "usd_per_month",
             Self::ConcurrentRequests => "concurrent_requests",
+        }
+    }
+
+    /// Whether the limit's numbers are pico-USD.
+    pub const fn is_money(self) -> bool {
+        match self {
+            Self::UsdPerDay | Self::UsdPerMonth => true,
+            Self::RequestsPerMinute
+            | Self::TokensPerMinute
+            | Self::TokensPerDay
+            | Self::ConcurrentRequests => false,
         }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Owns     `View` and `Meter`: numbers at one moment, without a link to the account.
 //! Called   by `Account::view`, for every admitted request: `Copy`, nothing is allocated.
-//! Bounded  by four meters, one per limit.
+//! Bounded  by six meters, one per limit.
 //! Fails    never: plain values.
 
 use crate::LimitName;
 use std::time::Duration;
 
-/// One limit's numbers at one moment.
+/// One limit's numbers at one moment: requests, tokens, calls, or pico-USD where
+/// [`LimitName::is_money`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
     /// The limit.
@@ -17,7 +18,7 @@ pub struct Meter {
     pub max: u64,
     /// Counted for good. Requests count as used from their admission on.
     pub used: u64,
-    /// Held for calls in flight: tokens they may use and have not been charged yet.
+    /// Held for calls in flight: what they may use and have not been charged yet.
     pub reserved: u64,
     /// What is left: `max - used - reserved`, or 0 when more than the limit counts.
     pub remaining: u64,
@@ -40,7 +41,7 @@ impl Meter {
     }
 }
 
-/// All limits that are set, at one moment.
+/// All limits that are set, and what was used whether limited or not, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Requests admitted in the last 60 seconds.
@@ -49,21 +50,41 @@ pub struct View {
     pub tokens_per_minute: Option<Meter>,
     /// Tokens of the requests admitted in this UTC day.
     pub tokens_per_day: Option<Meter>,
+    /// Pico-USD of the requests admitted in this UTC day.
+    pub usd_per_day: Option<Meter>,
+    /// Pico-USD of the requests admitted in this UTC month.
+    pub usd_per_month: Option<Meter>,
     /// Open calls.
     pub concurrent_requests: Option<Meter>,
     /// Open calls, whether limited or not.
     pub in_flight: u64,
+    /// Tokens used in this UTC day, whether limited or not; nothing that is only reserved.
+    pub tokens_today: u64,
+    /// Pico-USD used in this UTC day, whether limited or not; nothing that is only reserved.
+    pub cost_today: u64,
+    /// Pico-USD used in this UTC month, whether limited or not; nothing that is only reserved.
+    pub cost_this_month: u64,
     /// Tokens by which settlements of this UTC day went above their bounds. They are part of the
     /// day's `used`, which may so exceed the limit; calls are refused until there is room again.
     pub debt: u64,
+    /// The same in pico-USD of this UTC day, as far as this process has seen it: a restart leaves
+    /// it in `used` and no longer tells it apart.
+    pub cost_debt: u64,
 }
 
 impl View {
     /// The meters of the limits that are set.
     pub fn meters(&self) -> impl Iterator<Item = Meter> {
-        [self.requests_per_minute, self.tokens_per_minute, self.tokens_per_day, self.concurrent_requests]
-            .into_iter()
-            .flatten()
+        [
+            self.requests_per_minute,
+            self.tokens_per_minute,
+            self.tokens_per_day,
+            self.usd_per_day,
+            self.usd_per_month,
+            self.concurrent_requests,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// The token limit that will refuse first: the one with fewer tokens remaining, and of two

@@ -7,9 +7,10 @@
 //! Fails    never: every field is text that is quoted, or a number.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use bytes::Bytes;
+use gateway_limits::Usd;
 
 use crate::json::quoted;
 
@@ -73,13 +74,31 @@ pub struct ErrorBody<'a> {
 pub struct LimitInfo<'a> {
     /// Its name in the client's file, such as `tokens_per_day`.
     pub name: &'a str,
-    /// How much it allows, in its own unit.
-    pub limit: u64,
+    /// How much it allows.
+    pub limit: Amount,
     /// How much of it is used or reserved, in the same unit.
-    pub used: u64,
+    pub used: Amount,
     /// When all of it is free again, in seconds since the Unix epoch; `None` where no clock decides
     /// (concurrent requests).
     pub reset_at: Option<u64>,
+}
+
+/// How much of something. Prints a JSON number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// Requests, tokens or calls.
+    Count(u64),
+    /// Money, in USD to the last pico-dollar.
+    Money(Usd),
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Money(usd) => usd.fmt(f),
+        }
+    }
 }
 
 /// The whole body of an error answer. Its content type is `application/json`.

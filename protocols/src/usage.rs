@@ -1,4 +1,4 @@
-//! Token counts as disjoint parts that add up, and how OpenAI-compatible upstreams report them.
+//! How OpenAI-compatible upstreams report tokens, read into disjoint parts that add up.
 //!
 //! Owns     the arithmetic between what an upstream writes and what is booked.
 //! Called   by the readers of answers and streams; limits and prices take the parts.
@@ -7,77 +7,24 @@
 
 use crate::json::{Cursor, JsonFault, Kind, Value};
 
+pub use gateway_limits::{Grade, Usage};
+
 #[cfg(test)]
 mod tests;
 
-/// The tokens of one call, in parts that do not overlap. Units: tokens of the upstream's own
-/// tokenizer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Usage {
-    /// Prompt tokens read at the full price.
-    pub input: u64,
-    /// Prompt tokens found in the upstream's cache.
-    pub cache_read: u64,
-    /// Prompt tokens written to the upstream's cache.
-    pub cache_write: u64,
-    /// Tokens of the visible answer, tool calls included.
-    pub output: u64,
-    /// Tokens spent on reasoning, whether shown or not.
-    pub reasoning: u64,
-}
-
-/// How a [`Usage`] came to be known, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Grade {
-    /// The upstream said so.
-    Reported,
-    /// Counted from what was relayed.
-    Counted,
-    /// Neither: the bound that was reserved.
-    Estimated,
-}
-
-impl Grade {
-    /// The name used in ledgers and answers: `reported`, `counted` or `estimated`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Counted => "counted",
-            Self::Estimated => "estimated",
-        }
+/// Reads a `usage` object of the chat API; `None` when it counts nothing.
+///
+/// OpenAI counts cached tokens inside `prompt_tokens` and reasoning inside `completion_tokens`,
+/// and details both in `…_tokens_details`. DeepSeek says `prompt_cache_hit_tokens` instead (its
+/// "miss" is plain input). xAI leaves reasoning out of `completion_tokens`, Gemini's compatible
+/// surface does the same without saying how much: what `total_tokens` has beyond prompt and
+/// completion is therefore reasoning too. Members may be null, missing, or written as floats.
+pub fn from_openai(usage: &Value<'_>) -> Option<Usage> {
+    if usage.kind != Kind::Object {
+        return None;
     }
-}
-
-impl Usage {
-    /// All parts together.
-    pub fn total(&self) -> u64 {
-        self.prompt_tokens().saturating_add(self.completion_tokens())
-    }
-
-    /// OpenAI's `prompt_tokens`: cached ones included.
-    pub fn prompt_tokens(&self) -> u64 {
-        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
-    }
-
-    /// OpenAI's `completion_tokens`: reasoning included.
-    pub fn completion_tokens(&self) -> u64 {
-        self.output.saturating_add(self.reasoning)
-    }
-
-    /// Reads a `usage` object of the chat API; `None` when it counts nothing.
-    ///
-    /// OpenAI counts cached tokens inside `prompt_tokens` and reasoning inside `completion_tokens`,
-    /// and details both in `…_tokens_details`. DeepSeek says `prompt_cache_hit_tokens` instead (its
-    /// "miss" is plain input). xAI leaves reasoning out of `completion_tokens`, Gemini's compatible
-    /// surface does the same without saying how much: what `total_tokens` has beyond prompt and
-    /// completion is therefore reasoning too. Members may be null, missing, or written as floats.
-    pub fn from_openai(usage: &Value<'_>) -> Option<Self> {
-        if usage.kind != Kind::Object {
-            return None;
-        }
-        // The value was scanned before, so a fault here cannot happen; it would mean "no usage".
-        Report::read(usage.raw).ok()?.settled()
-    }
+    // The value was scanned before, so a fault here cannot happen; it would mean "no usage".
+    Report::read(usage.raw).ok()?.settled()
 }
 
 /// The members of a report as they were written.

@@ -20,7 +20,7 @@ use hyper::service::Service;
 
 use super::bodies::{AnswerBody, InFlight, RequestBody};
 use super::phase::SharedActivity;
-use super::{PanicAnswer, Panicked, Peer};
+use super::{PanicAnswer, Panicked, Peer, Query};
 
 /// Hands a request to the service and watches over it until its answer has gone.
 pub(super) fn exchange<S, B>(
@@ -45,6 +45,9 @@ where
         *request.uri_mut() = Uri::from_static("*");
     }
     request.extensions_mut().insert(peer);
+    if let Some(query) = uri.query() {
+        request.extensions_mut().insert(Query(query.into()));
+    }
     let activity = activity.clone();
 
     let answering = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(request)));

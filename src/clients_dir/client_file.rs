@@ -7,13 +7,14 @@
 
 use argon2::password_hash::PasswordHash;
 use gateway_actors::client::{
-    Budget, Client, ClientId, Credential, CredentialKind, MaxTokensPolicy, ModelGlobs, NameSet, SecretHash,
+    Client, ClientId, Credential, CredentialKind, MaxTokensPolicy, ModelGlobs, NameSet, SecretHash,
     endpoint_name,
 };
 use gateway_limits::Limits;
 
 use crate::config::{Concern, Problem, Report, Section, Value, values};
-use crate::settings::Settings;
+use crate::resolve;
+use crate::settings::{Settings, row_of};
 
 /// Names of endpoints that a client may be allowed, beside `*`.
 const ENDPOINTS: &[&str] = &[
@@ -86,16 +87,13 @@ pub(super) fn read(
     let policy = top.get("max_tokens_policy", values::one_of("policy", POLICIES), report);
     let priority = top.get("priority", values::whole_u32(1, PRIORITY_MAX), report);
     let disabled = top.get("disabled", values::boolean, report).unwrap_or(false);
-    let limits = limits(top.section("rate_limit", report), report);
-    let budget = budget(&mut top, report);
+    let limits = limits(top.section("rate_limit", report), top.section("budget", report), report);
     let credentials = credentials(stem, &mut top, report);
     // When a person or program last touched the file is theirs to know.
     for member in ["created_at", "updated_at"] {
         top.get(member, |_| Ok(()), report);
     }
-    top.finish(report);
-    let id = id?;
-    Some(Client {
+    let client = id.map(|id| Client {
         name: name.unwrap_or_else(|| id.to_string()),
         allowed_providers,
         default_provider,
@@ -109,9 +107,13 @@ pub(super) fn read(
         max_tokens_policy: policy.unwrap_or_default(),
         priority: priority.unwrap_or(1),
         disabled,
-        budget,
         id,
-    })
+    });
+    if let Some(client) = &client {
+        warn_of_missing_prices(&top, client, settings, report);
+    }
+    top.finish(report);
+    client
 }
 
 fn id(file: &str, top: &mut Section<'_>, report: &mut Report) -> Option<ClientId> {
@@ -183,26 +185,43 @@ fn allowed_endpoints(top: &mut Section<'_>, report: &mut Report) -> NameSet {
     names.into_iter().collect()
 }
 
-fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
+fn limits(mut rates: Section<'_>, mut budget: Section<'_>, report: &mut Report) -> Limits {
     let requests_per_minute =
-        section.get("requests_per_minute", values::whole(0, REQUESTS_PER_MINUTE_MAX), report);
-    let mut count = |key| section.get(key, values::whole(0, TOKENS_MAX), report);
+        rates.get("requests_per_minute", values::whole(0, REQUESTS_PER_MINUTE_MAX), report);
+    let mut count = |key| rates.get(key, values::whole(0, TOKENS_MAX), report);
     let tokens_per_minute = count("tokens_per_minute");
     let tokens_per_day = count("tokens_per_day");
     let concurrent_requests = count("concurrent_requests");
-    section.finish(report);
-    Limits { requests_per_minute, tokens_per_minute, tokens_per_day, concurrent_requests }
+    rates.finish(report);
+    let usd_per_day = budget.get("usd_per_day", values::dollars, report);
+    let usd_per_month = budget.get("usd_per_month", values::dollars, report);
+    budget.finish(report);
+    Limits {
+        requests_per_minute,
+        tokens_per_minute,
+        tokens_per_day,
+        concurrent_requests,
+        usd_per_day,
+        usd_per_month,
+    }
 }
 
-fn budget(top: &mut Section<'_>, report: &mut Report) -> Budget {
-    let mut section = top.section("budget", report);
-    let per_day = section.get("usd_per_day", values::dollars, report);
-    let per_month = section.get("usd_per_month", values::dollars, report);
-    section.finish(report);
-    if per_day.is_some() || per_month.is_some() {
-        top.warn("budget", Concern::BudgetNotEnforced, report);
+/// Calls of a model without a price are refused under a budget, which nobody should learn from a caller.
+fn warn_of_missing_prices(top: &Section<'_>, client: &Client, settings: &Settings, report: &mut Report) {
+    if client.limits.usd_per_day.is_none() && client.limits.usd_per_month.is_none() {
+        return;
     }
-    Budget { per_day, per_month }
+    for target in resolve::configured_targets(settings, client) {
+        if settings.capabilities.of(&target.provider, &target.model).price.is_none() {
+            let concern = Concern::NoPrice {
+                provider: target.provider.to_string(),
+                model: target.model.to_string(),
+                row: row_of(&target.provider, &target.model),
+                file: settings.models_file().display().to_string(),
+            };
+            top.warn("budget", concern, report);
+        }
+    }
 }
 
 /// The entries of `credentials`, and `client_secret_hash` as one more.

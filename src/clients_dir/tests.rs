@@ -1,5 +1,5 @@
-use gateway_actors::client::{Budget, MaxTokensPolicy};
-use gateway_limits::Limits;
+use gateway_actors::client::MaxTokensPolicy;
+use gateway_limits::{Limits, PICO_PER_USD};
 
 use crate::config::Faults;
 use crate::config::test_folder::TestFolder;
@@ -63,6 +63,8 @@ fn a_whole_client_is_read() {
         tokens_per_minute: Some(50_000),
         tokens_per_day: Some(100_000),
         concurrent_requests: Some(8),
+        usd_per_day: Some(5 * PICO_PER_USD),
+        usd_per_month: None,
     };
     assert_eq!(client.limits, limits);
     assert!(client.may_use_endpoint("chat/completions") && !client.may_use_endpoint("models"));
@@ -72,15 +74,59 @@ fn a_whole_client_is_read() {
     assert_eq!(client.credentials.len(), 3);
     assert_eq!(client.credentials[1].expires_at, Some(1_798_761_600_000));
     assert_eq!(client.credentials[1].label.as_deref(), Some("2026-11"));
-    assert_eq!(client.budget, Budget { per_day: Some(5_000_000_000_000), per_month: None });
     assert_eq!(
         (client.max_tokens_policy, client.priority, client.disabled),
         (MaxTokensPolicy::Clamp, 2, true)
     );
+    assert_eq!(warnings(&folder), [""; 0]);
+}
+
+#[test]
+fn a_budget_without_a_price_for_what_it_may_use_is_warned_about() {
+    let gateway = "\
+models = {one = {targets = ['home/other']}, two = {targets = ['home/priced']}, three = {targets = ['echo/echo']}}
+[providers.echo]
+[providers.home]
+base_url = 'http://127.0.0.1:9/v1'
+default_model = 'priced'
+[providers.'far.off']
+base_url = 'http://127.0.0.1:9/v1'
+default_model = 'unpriced'
+";
+    let client = |members: &str| {
+        let json = format!(
+            "{{\n{members}\n\"client_id\": \"ada\", \"client_secret_hash\": \"{HASH}\", \
+             \"allowed_endpoints\": [\"generate\"]}}"
+        );
+        TestFolder::new()
+            .with("gateway.toml", gateway)
+            .with("models.toml", "[home.'priced']\ninput = 1\noutput = 1\n")
+            .with("clients/ada.json", json)
+    };
+    let warning = |provider: &str, model: &str, row: &str| {
+        format!(
+            "clients/ada.json:2:11: budget: model `{model}` of provider `{provider}` has no price, so that its \
+             calls are refused; add {row} with `input = …` and `output = …` to models.toml"
+        )
+    };
+    let everything = "\"budget\": {\"usd_per_month\": \"0\"}, \"allowed_providers\": [\"*\"], \
+                      \"default_provider\": \"home\", \"default_model\": \"own\",";
     assert_eq!(
-        warnings(&folder),
-        ["clients/ada.json:11:19: budget: budget is not enforced by this version; limit tokens instead"]
+        warnings(&client(everything)),
+        [
+            warning("far.off", "unpriced", "[\"far.off\".\"unpriced\"]"),
+            warning("home", "other", "[home.\"other\"]"),
+            warning("home", "own", "[home.\"own\"]"),
+        ]
     );
+    // What it may not use anyway is no matter, nor is a price without a budget.
+    for members in [
+        "\"budget\": {\"usd_per_day\": \"1\"}, \"allowed_providers\": [\"*\"], \"allowed_models\": [\"priced\", \"echo\"],",
+        "\"budget\": {\"usd_per_day\": \"1\"}, \"allowed_providers\": [\"echo\"],",
+        "\"allowed_providers\": [\"*\"], \"budget\": {\"usd_per_day\": null},",
+    ] {
+        assert_eq!(warnings(&client(members)), [""; 0], "{members}");
+    }
 }
 
 #[test]

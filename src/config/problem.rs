@@ -123,6 +123,11 @@ pub enum Problem {
          with at most 12 decimals"
     )]
     NotDollars { written: String },
+    #[error(
+        "`{written}` is not a price; write US dollars per million tokens, such as 0.15 or \"0.15\", from 0 to \
+         1000000 with at most 6 decimals"
+    )]
+    NotAPrice { written: String },
     #[error("not KEY=VALUE; write one variable per line, or start the line with # to make it a comment")]
     NotAnAssignment,
     #[error("a quotation mark is not closed on this line")]
@@ -166,8 +171,11 @@ pub enum Concern {
     UnknownEndpoint { endpoint: String, known: &'static [&'static str] },
     #[error("empty or missing, so that the client may use no {what}")]
     NothingAllowed { what: &'static str },
-    #[error("budget is not enforced by this version; limit tokens instead")]
-    BudgetNotEnforced,
+    #[error(
+        "model `{model}` of provider `{provider}` has no price, so that its calls are refused; add {row} with \
+         `input = …` and `output = …` to {file}"
+    )]
+    NoPrice { provider: String, model: String, row: String, file: String },
     #[error(
         "no credential, so that the client cannot authenticate; make one with `dsp-ai-gateway client rotate \
          {client}`"

@@ -213,11 +213,73 @@ fn dollars_are_kept_to_the_last_of_twelve_decimals() {
     assert_eq!(pico("0"), Some(0));
     assert_eq!(pico("0.000000000001"), Some(1));
     assert_eq!(pico("18000000"), Some(18_000_000_000_000_000_000));
-    for bad in
-        ["", ".", "5.", ".5", "-1", "+1", "1e3", "5,00", "$5", "0.0000000000001", "18000001", &"9".repeat(30)]
-    {
+    for bad in [
+        "",
+        ".",
+        "5.",
+        ".5",
+        "-1",
+        "+1",
+        "1e3",
+        "5,00",
+        "$5",
+        "0.0000000000001",
+        "18000001",
+        "18000000.1",
+        &"9".repeat(30),
+    ] {
         assert_eq!(pico(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn a_price_is_a_whole_number_of_pico_dollars_a_token_however_it_is_written() {
+    let decimal = |written: &str| Value::Decimal(written.to_owned());
+    let pico = |value: Value| values::price(&value).ok();
+    // A dollar per million tokens is a millionth of a dollar, or a million pico-dollars, per token.
+    assert_eq!(pico(Value::Whole(1)), Some(1_000_000));
+    assert_eq!(pico(Value::Whole(0)), Some(0));
+    assert_eq!(pico(text("0.15")), Some(150_000));
+    assert_eq!(pico(text("2.50")), Some(2_500_000));
+    assert_eq!(pico(text("0.000001")), Some(1));
+    assert_eq!(pico(Value::Whole(1_000_000)), Some(1_000_000_000_000));
+    // None of these is a binary fraction.
+    for (written, expected) in [
+        ("0.1", 100_000),
+        ("0.0375", 37_500),
+        ("1.1", 1_100_000),
+        ("7.5e-2", 75_000),
+        ("999999.999999", 999_999_999_999),
+    ] {
+        assert_eq!(pico(decimal(written)), Some(expected), "{written}");
+    }
+    for bad in [
+        "-0.1",
+        "-0.0",
+        "0.0000001",
+        "0.30000000000000004",
+        "1000000.5",
+        "1e300",
+        "1e-300",
+        "inf",
+        "nan",
+        "+nan",
+    ] {
+        assert_eq!(pico(decimal(bad)), None, "{bad}");
+    }
+    for bad in ["", "free", "-1", "1.", ".5", "$1", "1,5", "1e-1", "0.0000001", "1000001", &"9".repeat(40)] {
+        assert_eq!(pico(text(bad)), None, "{bad}");
+    }
+    assert_eq!(pico(Value::Whole(-1)), None);
+    assert_eq!(pico(Value::Whole(i128::MAX)), None);
+    assert_eq!(
+        values::price(&decimal("1e300")).unwrap_err().to_string(),
+        "`1e300` is not a price; write US dollars per million tokens, such as 0.15 or \"0.15\", from 0 to 1000000 with at most 6 decimals"
+    );
+    assert_eq!(
+        values::price(&Value::Boolean(true)).unwrap_err().to_string(),
+        "expected a price such as 0.15 or \"0.15\", found true or false"
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway_actors::glob::{Glob, MODEL_NAME_MAX, is_model_name};
+use gateway_limits::PICO_PER_USD;
 use http::Uri;
 use ipnet::IpNet;
 use jiff::civil::Date;
@@ -22,11 +23,18 @@ const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// The longest name of a provider or key.
 const NAME_MAX: usize = 64;
 
-/// 10^12, the pico-dollars in a dollar.
-const PICO_PER_DOLLAR: u64 = 1_000_000_000_000;
+/// The decimals of a dollar down to a pico-dollar (10^-12).
+const DOLLAR_DECIMALS: usize = PICO_PER_USD.ilog10() as usize;
 
 /// The most dollars whose pico-dollars, with any fraction, fit 64 bits; rounded down to a number for people.
 const DOLLARS_MAX: u64 = 18_000_000;
+
+/// The decimals of a price per million tokens that are whole pico-dollars per token: 10^-6 of 10^-6.
+const PRICE_DECIMALS: usize = 6;
+
+/// The highest price per million tokens, in dollars: a dollar a token, a thousand times what the dearest model
+/// costs. Beyond it somebody wrote the price of something else.
+const PRICE_MAX: u64 = 1_000_000;
 
 type Read<T> = Result<T, Problem>;
 
@@ -267,17 +275,37 @@ pub(crate) fn moment(value: &Value) -> Read<u64> {
 /// binary fractions in whatever program wrote it.
 pub(crate) fn dollars(value: &Value) -> Read<u64> {
     let written = string(value, "an amount as a string such as \"5.00\"")?;
+    let pico = scaled(written, DOLLAR_DECIMALS, DOLLARS_MAX);
+    pico.ok_or_else(|| Problem::NotDollars { written: written.to_owned() })
+}
+
+/// A price in dollars per million tokens, as pico-dollars per token. A number with a fraction is taken as the
+/// shortest decimal that stands for its bits, so that 0.1 is a tenth exactly.
+pub(crate) fn price(value: &Value) -> Read<u64> {
+    let (written, decimal) = match value {
+        Value::Whole(number) => (number.to_string(), number.to_string()),
+        Value::Decimal(written) => {
+            let shortest = written.parse().map_or_else(|_| written.clone(), |number: f64| number.to_string());
+            (written.clone(), shortest)
+        }
+        Value::Text(written) => (written.clone(), written.clone()),
+        other => return Err(other.instead_of("a price such as 0.15 or \"0.15\"")),
+    };
+    scaled(&decimal, PRICE_DECIMALS, PRICE_MAX).ok_or(Problem::NotAPrice { written })
+}
+
+/// A decimal number as a whole one in units of 10^-`decimals`; `None` for a text that is none, for what is smaller
+/// than a unit, and above `most`.
+fn scaled(written: &str, decimals: usize, most: u64) -> Option<u64> {
     let (whole, fraction) = written.split_once('.').unwrap_or((written, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let pico = || {
-        if !digits(whole) || !digits(fraction) || fraction.len() > 12 {
-            return None;
-        }
-        let fraction: u64 = format!("{fraction:0<12}").parse().ok()?;
-        let whole = whole.parse::<u64>().ok().filter(|whole| *whole <= DOLLARS_MAX)?;
-        Some(whole * PICO_PER_DOLLAR + fraction)
-    };
-    pico().ok_or_else(|| Problem::NotDollars { written: written.to_owned() })
+    if !digits(whole) || !digits(fraction) || fraction.len() > decimals {
+        return None;
+    }
+    // All digits in a row; too many of them do not fit, and then the number is above any `most`.
+    let units: u64 = format!("{whole}{fraction:0<decimals$}").parse().ok()?;
+    let one = 10_u64.checked_pow(u32::try_from(decimals).ok()?)?;
+    Some(units).filter(|units| *units <= most.saturating_mul(one))
 }
 
 /// Whether a text can be a key or token: visible ASCII, since it travels in a header.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_actors::provider::KeyView;
 use gateway_actors::tree::NodeView;
 use gateway_actors::{Client, ClientId};
-use gateway_limits::Meter;
+use gateway_limits::{Meter, Usd};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use serde_json::{Value, json};
@@ -17,26 +17,29 @@ use crate::respond;
 use crate::routes::{Matched, Route};
 use crate::settings::ProviderKind;
 
+use super::usage;
+
 /// Answers one request of an operator.
 pub async fn answer(
     front: &Arc<Front>,
     exchange: &Exchange,
     matched: Matched<'_>,
 ) -> Result<Response, Fault> {
-    let body = match matched.line.route {
-        Route::AdminTree => tree(front),
-        Route::AdminReload => reload(front).await?,
-        Route::AdminClients => clients(front).await?,
+    let value = |body: Value| respond::json(body.to_string());
+    let mut response = match matched.line.route {
+        Route::AdminTree => value(tree(front)),
+        Route::AdminReload => value(reload(front).await?),
+        Route::AdminClients => value(clients(front).await?),
         Route::AdminClient => {
             let not_found = || Fault::NotFound { what: "client", name: matched.rest.to_owned() };
             let client = front.gateway.shared().clients().get(matched.rest).cloned();
             let client = client.ok_or_else(not_found)?;
-            self::client(front, &client).await?
+            value(self::client(front, &client).await?)
         }
-        Route::AdminProviders => providers(front, exchange).await?,
+        Route::AdminProviders => value(providers(front, exchange).await?),
+        Route::AdminUsage => usage::answer(front, exchange).await?,
         _ => return Err(Fault::Bug),
     };
-    let mut response = respond::json(body.to_string());
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
@@ -94,7 +97,11 @@ async fn clients(front: &Front) -> Result<Value, Fault> {
 async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
     let view = front.gateway.inspect(client.id.clone()).await?;
     let amounts = |amount: fn(&Meter) -> u64| {
-        let named = view.meters().map(|meter| (meter.name.as_str().to_owned(), Value::from(amount(&meter))));
+        let named = view.meters().map(|meter| {
+            let amount = amount(&meter);
+            let shown = if meter.name.is_money() { usd(amount) } else { amount.into() };
+            (meter.name.as_str().to_owned(), shown)
+        });
         Value::Object(named.collect())
     };
     Ok(json!({
@@ -107,8 +114,17 @@ async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
         "reserved": amounts(|meter| meter.reserved),
         "remaining": amounts(|meter| meter.remaining),
         "in_flight": view.in_flight,
+        "tokens_today": view.tokens_today,
+        "usd_today": usd(view.cost_today),
+        "usd_this_month": usd(view.cost_this_month),
         "debt": view.debt,
+        "usd_debt": usd(view.cost_debt),
     }))
+}
+
+/// An amount of pico-dollars as a number of dollars, as near as a reader of JSON can have it.
+fn usd(pico: u64) -> Value {
+    Usd(pico).to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {

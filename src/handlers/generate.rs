@@ -21,6 +21,9 @@ use crate::respond;
 use super::openai::upstream_request;
 use super::{Dispatched, cap, dispatch};
 
+/// The endpoint's name in the ledger.
+const ENDPOINT: &str = "generate";
+
 /// The output cap of a request that names none, unless its client's limit is lower.
 const DEFAULT_MAX_TOKENS: u64 = 150;
 
@@ -50,7 +53,7 @@ pub async fn generate(
     let prompt_tokens = super::prompt_tokens(&ChatRequest::read(&chat)?);
 
     let Dispatched { charge, shown } =
-        dispatch(front, client, &resolved, prompt_tokens, cap.reserved).await?;
+        dispatch(front, exchange, client, ENDPOINT, &resolved, prompt_tokens, cap.reserved).await?;
     let call = Call {
         upstreams: exchange.live.upstreams.clone(),
         provider: resolved.provider.clone(),

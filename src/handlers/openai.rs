@@ -25,6 +25,9 @@ use super::{Dispatched, Shown, cap, dispatch, prompt_tokens};
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
+/// The endpoint's name in the ledger.
+const ENDPOINT: &str = "chat/completions";
+
 /// The largest event of a stream that is passed on: an image of 8 MB in base64, and some more.
 const EVENT_MAX: usize = 16 << 20;
 
@@ -51,7 +54,7 @@ pub async fn chat(
     let output_tokens = cap.reserved.saturating_mul(request.n());
 
     let Dispatched { charge, shown } =
-        dispatch(front, client, &resolved, prompt_tokens, output_tokens).await?;
+        dispatch(front, exchange, client, ENDPOINT, &resolved, prompt_tokens, output_tokens).await?;
     let rewrite = Rewrite {
         model: (*name != *resolved.target.model).then_some(&resolved.target.model),
         cap: sent.map(|cap| (member, cap)),

@@ -1,17 +1,22 @@
-//! What models can do: configs/models.toml, or the table inside the program when there is no such file.
+//! What models can do and what they charge: configs/models.toml, or the table inside the program when there is
+//! no such file.
 //!
-//! Owns     the capability table. It is data with a date: models come and change without a new version of us.
-//! Called   by `Settings`; read where a request's token cap and temperature are fitted to its model.
+//! Owns     the table. It is data with a date: models and prices change without a new version of us.
+//! Called   by `Settings`; read where a request's token cap and temperature are fitted to its model, and where
+//!          the bound of its cost is made.
 //! Bounded  by the file.
 //! Fails    in the report only. What the table does not say is taken from [`Capability::default`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use gateway_actors::glob::Glob;
+use gateway_limits::Price;
 pub use gateway_protocols::openai::CapMember;
 use jiff::civil::Date;
 
+use super::prices::Prices;
+use super::{ProviderKind, Providers};
 use crate::config::{Document, Place, Problem, Report, Section, read_text, values};
 
 /// The shipped table.
@@ -31,11 +36,13 @@ pub struct Capability {
     pub cap_member: Option<CapMember>,
     /// Whether it takes a temperature other than its own.
     pub takes_temperature: bool,
+    /// What its tokens cost, where known.
+    pub price: Option<Price>,
 }
 
 impl Default for Capability {
     fn default() -> Self {
-        Self { context: None, max_output: None, cap_member: None, takes_temperature: true }
+        Self { context: None, max_output: None, cap_member: None, takes_temperature: true, price: None }
     }
 }
 
@@ -46,6 +53,8 @@ pub struct Capabilities {
     pub date: Option<Date>,
     /// Rows by provider, the most specific pattern first.
     rows: BTreeMap<Box<str>, Vec<Row>>,
+    /// Providers that cost nothing, whatever their rows say.
+    free: BTreeSet<Box<str>>,
 }
 
 /// What the table says of the models that fit a pattern.
@@ -56,14 +65,16 @@ struct Row {
     max_output: Option<u64>,
     cap_member: Option<CapMember>,
     takes_temperature: Option<bool>,
+    prices: Prices,
 }
 
 impl Capabilities {
-    /// What a model of a provider can do: each member from the most specific pattern that says it.
+    /// What a model of a provider can do and charges: each member from the most specific pattern that says it.
     pub fn of(&self, provider: &str, model: &str) -> Capability {
         let rows = self.rows.get(provider).map(Vec::as_slice).unwrap_or_default();
         let rows: Vec<&Row> = rows.iter().filter(|row| row.pattern.matches(model)).collect();
         let default = Capability::default();
+        let prices = rows.iter().fold(Prices::default(), |prices, row| prices.or(row.prices));
         Capability {
             context: rows.iter().find_map(|row| row.context),
             max_output: rows.iter().find_map(|row| row.max_output),
@@ -72,10 +83,22 @@ impl Capabilities {
                 .iter()
                 .find_map(|row| row.takes_temperature)
                 .unwrap_or(default.takes_temperature),
+            price: if self.free.contains(provider) { Some(Price::FREE) } else { prices.whole() },
         }
     }
 
-    pub(crate) fn read(file: &Path, report: &mut Report) -> Self {
+    pub(crate) fn read(file: &Path, providers: &Providers, report: &mut Report) -> Self {
+        let is_free = |kind| match kind {
+            ProviderKind::Echo => true,
+            ProviderKind::OpenAi => false,
+        };
+        let free = providers.values().filter(|provider| is_free(provider.kind));
+        let free = free.map(|provider| (&*provider.name).into()).collect();
+        Self { free, ..Self::table(file, report) }
+    }
+
+    /// The rows of the file, else of the shipped table.
+    fn table(file: &Path, report: &mut Report) -> Self {
         let document = match read_text(file) {
             Ok(text) => Document::from_toml(file, &text),
             Err(Problem::NotFound) => Document::from_toml(Path::new(BUILT_IN_NAME), BUILT_IN),
@@ -121,7 +144,8 @@ impl Row {
         let max_output = section.get("max_output", values::whole(1, u64::MAX), report);
         let cap_member = section.get("cap_member", values::one_of("member", CAP_MEMBERS), report);
         let takes_temperature = section.get("takes_temperature", values::boolean, report);
+        let prices = Prices::read(&mut section, report);
         section.finish(report);
-        Some(Self { pattern: glob?, context, max_output, cap_member, takes_temperature })
+        Some(Self { pattern: glob?, context, max_output, cap_member, takes_temperature, prices })
     }
 }

@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub use gateway_actors::ledger::Durability;
+
 use crate::config::{Report, Section, values};
 
 /// The longest time to keep accounts: a hundred years.
@@ -14,15 +16,6 @@ const KEEP_DAYS_MAX: u32 = 36_500;
 
 /// The ledger's file, below the data folder.
 const FILE_NAME: &str = "ledger.db";
-
-/// What a written account survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of the process.
-    Process,
-    /// The loss of power too.
-    Disk,
-}
 
 /// `[ledger]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

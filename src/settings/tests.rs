@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use gateway_limits::Price;
+
 use super::*;
 use crate::config::test_folder::TestFolder;
 
@@ -553,6 +555,107 @@ fn the_built_in_model_table_knows_the_rules_of_the_shipped_providers() {
     assert_eq!(of("local", "llama3.2"), ("max_tokens", true));
 }
 
+/// Dollars per million tokens to pico-dollars per token.
+const USD: u64 = 1_000_000;
+
+fn price(table: &str, provider: &str, model: &str) -> Option<Price> {
+    Setup::new("").file("models.toml", table).settings().capabilities.of(provider, model).price
+}
+
+#[test]
+fn a_model_has_a_price_when_input_and_output_are_known_and_the_rest_costs_as_much() {
+    let price = |row: &str| price(&format!("[x.m]\n{row}"), "x", "m");
+    let plain = Price {
+        input: 2 * USD,
+        cache_read: 2 * USD,
+        cache_write: 2 * USD,
+        output: 8 * USD,
+        reasoning: 8 * USD,
+    };
+    assert_eq!(price("input = 2\noutput = 8"), Some(plain));
+    assert_eq!(
+        price("input = 2.0\noutput = '8.00'\ncached_input = 0.5\ncache_write = 2.5\nreasoning = 9"),
+        Some(Price { cache_read: USD / 2, cache_write: 5 * USD / 2, reasoning: 9 * USD, ..plain })
+    );
+    assert_eq!(price("input = 0\noutput = 0"), Some(Price::FREE));
+    for incomplete in ["", "input = 2", "output = 8", "input = 2\ncached_input = 1\nreasoning = 9"] {
+        assert_eq!(price(incomplete), None, "{incomplete}");
+    }
+}
+
+#[test]
+fn each_price_is_that_of_the_longest_pattern_that_says_it() {
+    let table = "\
+[x.'m*']
+input = 1
+cached_input = 0.1
+output = 4
+[x.'m-large']
+input = 3
+output = 12
+[x.'m-odd']
+output = 5
+";
+    let of = |model| price(table, "x", model).unwrap();
+    let all =
+        Price { input: USD, cache_read: USD / 10, cache_write: USD, output: 4 * USD, reasoning: 4 * USD };
+    assert_eq!(of("m-small"), all);
+    let large = Price { input: 3 * USD, cache_write: 3 * USD, output: 12 * USD, reasoning: 12 * USD, ..all };
+    assert_eq!(of("m-large"), large);
+    assert_eq!(of("m-odd"), Price { output: 5 * USD, reasoning: 5 * USD, ..all });
+    assert_eq!(price(table, "x", "other"), None);
+    assert_eq!(price(table, "y", "m-small"), None);
+}
+
+#[test]
+fn the_echo_provider_is_free_whatever_its_row_says() {
+    let table = "[free.'*']\ninput = 1\noutput = 1\n";
+    let setup = Setup::new("[providers.free]\nkind = 'echo'\n").file("models.toml", table);
+    assert_eq!(setup.settings().capabilities.of("free", "any").price, Some(Price::FREE));
+    // Nor does it need a row.
+    assert_eq!(Setup::new("").settings().capabilities.of("echo", "echo").price, Some(Price::FREE));
+}
+
+#[test]
+fn the_shipped_table_has_a_price_for_the_default_model_of_every_shipped_provider() {
+    let settings = load_shipped("gateway.toml", &|_| None).settings;
+    for provider in settings.providers.values() {
+        let model = provider.default_model.as_deref().unwrap();
+        let price = settings.capabilities.of(&provider.name, model).price;
+        assert!(price.is_some(), "{}/{model}", provider.name);
+    }
+    // The dearer sisters of a cheap model are not taken for it.
+    for model in ["gpt-5.4-pro", "gpt-5.2-pro", "gpt-4o-audio-preview", "gpt-6-astra", "o3-pro"] {
+        assert_eq!(settings.capabilities.of("openai", model).price, None, "{model}");
+    }
+}
+
+#[test]
+fn a_price_that_makes_no_sense_is_a_fault_with_its_line() {
+    let table = "[x.m]\ninput = -1\noutput = 0.0000001\ncached_input = '1 USD'\nreasoning = 2000000\ncache_write = true\n";
+    let cure = "is not a price; write US dollars per million tokens, such as 0.15 or \"0.15\", from 0 to 1000000 with at most 6 decimals";
+    assert_eq!(
+        Setup::new("").file("models.toml", table).faults(),
+        [
+            format!("models.toml:2:9: x.m.input: `-1` {cure}"),
+            format!("models.toml:3:10: x.m.output: `0.0000001` {cure}"),
+            format!("models.toml:4:16: x.m.cached_input: `1 USD` {cure}"),
+            format!("models.toml:5:13: x.m.reasoning: `2000000` {cure}"),
+            "models.toml:6:15: x.m.cache_write: expected a price such as 0.15 or \"0.15\", found true or false"
+                .to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_row_is_named_so_that_it_can_be_written_as_it_is() {
+    for (provider, model) in [("openai", "gpt-x"), ("my.own", "a/b:c@d+e"), ("x_1-y", "m.1")] {
+        let table = format!("{}\ninput = 1\noutput = 2\n", row_of(provider, model));
+        assert!(price(&table, provider, model).is_some(), "{table}");
+    }
+    assert_eq!(row_of("openai", "gpt-x"), "[openai.\"gpt-x\"]");
+}
+
 #[test]
 fn faults_of_the_model_table_are_told_together_with_the_others() {
     let table = "date = 'today'\n[x.'a b']\ncontext = 0\ncap_member = 'max'\n[x.y]\nprice = 1\n";
@@ -564,7 +667,7 @@ fn faults_of_the_model_table_are_told_together_with_the_others() {
             "models.toml:2:1: `a b` is not a pattern; use 1 to 256 of the characters of a model name and `*`",
             "models.toml:3:11: x.\"a b\".context: 0 is too small; use 1 or more",
             "models.toml:4:14: x.\"a b\".cap_member: unknown member `max`; use one of max_tokens, max_completion_tokens",
-            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature",
+            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, input, cached_input, cache_write, output, reasoning",
         ]
     );
 }

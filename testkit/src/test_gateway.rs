@@ -32,6 +32,7 @@ use crate::raw_client::{Answer, RawClient, Request};
 pub struct Builder {
     folder: tempfile::TempDir,
     toml: String,
+    models: Option<String>,
     clients: Vec<(String, Value)>,
     env: String,
     watch: bool,
@@ -41,7 +42,7 @@ impl Builder {
     fn new(toml: String) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let env = "TEST_KEY=sk-test-upstream-key\n".to_owned();
-        Self { folder, toml, clients: Vec::new(), env, watch: false }
+        Self { folder, toml, models: None, clients: Vec::new(), env, watch: false }
     }
 
     /// More of gateway.toml, as text; sections that it opens stand before the provider's.
@@ -54,6 +55,12 @@ impl Builder {
     pub fn provider(mut self, toml: &str) -> Self {
         self.toml.push_str(toml);
         self.toml.push('\n');
+        self
+    }
+
+    /// The table of models, models.toml, in place of the built-in one.
+    pub fn models(mut self, toml: &str) -> Self {
+        self.models = Some(toml.to_owned());
         self
     }
 
@@ -88,6 +95,9 @@ impl Builder {
         let toml = format!("clients.watch = {}\n{}", self.watch, self.toml);
         std::fs::write(folder.join("gateway.toml"), toml).expect("gateway.toml");
         std::fs::write(folder.join(".env"), &self.env).expect(".env");
+        if let Some(models) = &self.models {
+            std::fs::write(folder.join("models.toml"), models).expect("models.toml");
+        }
         for (id, members) in &self.clients {
             write_client(folder, id, members);
         }

@@ -160,7 +160,8 @@ async fn a_clients_numbers_are_those_of_its_limiter_also_while_a_stream_is_open(
     let untouched = json!({
         "id": "ada", "name": "Ada", "disabled": false, "credentials": 1,
         "limits": numbers(60, 40_000, 50_000, 3), "used": numbers(0, 0, 0, 0), "reserved": numbers(0, 0, 0, 0),
-        "remaining": numbers(60, 40_000, 50_000, 3), "in_flight": 0, "debt": 0,
+        "remaining": numbers(60, 40_000, 50_000, 3), "in_flight": 0,
+        "tokens_today": 0, "usd_today": 0.0, "usd_this_month": 0.0, "debt": 0, "usd_debt": 0.0,
     });
     assert_eq!(ada().await, untouched);
 
@@ -181,7 +182,10 @@ async fn a_clients_numbers_are_those_of_its_limiter_also_while_a_stream_is_open(
     let left = ada().await["used"]["tokens_per_day"].as_u64().unwrap();
     assert!(left > 0 && left < reserved, "who leaves pays what it caused: {left}");
     assert_eq!(gateway.chat("ada", "hi").await.status, 200);
+    upstream.script(Reply::text("Hello").tokens(20, 5));
+    assert_eq!(gateway.chat("free", "hi").await.status, 200);
     let after = ada().await;
+    assert_eq!(after["tokens_today"], left + 10);
     assert_eq!(after["used"], numbers(2, left + 10, left + 10, 0));
     assert_eq!(after["reserved"], numbers(0, 0, 0, 0));
     assert_eq!(after["in_flight"], 0);
@@ -192,6 +196,7 @@ async fn a_clients_numbers_are_those_of_its_limiter_also_while_a_stream_is_open(
     assert_eq!(ids, ["ada", "free"]);
     assert_eq!(all["clients"][0], after);
     assert_eq!(all["clients"][1]["limits"], json!({}), "without limits there are no numbers but these");
+    assert_eq!((&all["clients"][1]["tokens_today"], &all["clients"][1]["used"]), (&json!(25), &json!({})));
     gateway.ends_quiet().await;
 }
 
@@ -202,7 +207,7 @@ async fn nothing_that_an_operator_is_shown_holds_a_secret_or_a_hash() {
     let gateway =
         TestGateway::with(&upstream).client("ada", json!({"client_secret_hash": hash})).start().await;
     assert_eq!(gateway.chat("ada", "a prompt of hers").await.status, 200);
-    for path in ["/admin/tree", "/admin/clients", "/admin/clients/ada", "/admin/providers"] {
+    for path in ["/admin/tree", "/admin/clients", "/admin/clients/ada", "/admin/providers", "/admin/usage"] {
         let shown = gateway.admin(path).await.to_string();
         for secret in [hash, "key-ada", "sk-test-upstream-key", &gateway.admin_token(), "a prompt of hers"] {
             assert!(!shown.contains(secret), "{path} shows {secret}");

@@ -5,6 +5,7 @@
 mod admin;
 mod auth;
 mod broken_streams;
+mod budgets;
 mod cases;
 mod client_file;
 mod clocks;
@@ -29,4 +30,5 @@ mod smoke;
 mod supervision;
 mod upstream_status;
 mod upstream_trouble;
+mod usage;
 mod watch;

@@ -1,7 +1,6 @@
 //! The window against a list that remembers everything.
 
 use super::{Count, Window};
-use crate::Now;
 use crate::now::Moment;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 const MINUTE_NS: u64 = 60_000_000_000;
 
 fn moment(ns: u64) -> Moment {
-    Moment::of(Now { mono: Duration::from_nanos(ns), unix_ms: 0 })
+    Moment::of(Duration::from_nanos(ns))
 }
 
 /// What a test remembers of an entry: when it was made, when it leaves, what it holds.
@@ -168,7 +167,7 @@ fn amounts_at_the_end_of_the_number_range_saturate() {
     window.reserve(moment(0), u64::MAX);
     window.settle(place, u64::MAX, u64::MAX);
     window.settle(place, u64::MAX, u64::MAX);
-    let end = Moment::of(Now { mono: Duration::MAX, unix_ms: u64::MAX });
+    let end = Moment::of(Duration::MAX);
     window.advance(end);
     window.reserve(end, u64::MAX);
     assert_eq!(window.count(end).total(), u128::from(u64::MAX), "a clock at its end lets nothing expire");

@@ -13,8 +13,8 @@ fn refused() -> ErrorBody<'static> {
         code: Some("insufficient_quota"),
         limit: Some(LimitInfo {
             name: "tokens_per_day",
-            limit: 100_000,
-            used: 99_990,
+            limit: Amount::Count(100_000),
+            used: Amount::Count(99_990),
             reset_at: Some(1_795_651_200),
         }),
         request_id: "req_7",
@@ -80,8 +80,22 @@ fn openai_shows_the_limit_inside_the_error() {
 }
 
 #[test]
+fn money_is_a_number_of_dollars_with_every_digit() {
+    let limit = LimitInfo {
+        name: "usd_per_day",
+        limit: Amount::Money(Usd(5_000_000_000_000)),
+        used: Amount::Money(Usd(4_999_999_999_999)),
+        reset_at: None,
+    };
+    let body = text(render(Dialect::OpenAi, &ErrorBody { limit: Some(limit), ..failed(429) }));
+    let expected = r#""limit":{"name":"usd_per_day","limit":5.00,"used":4.999999999999,"reset_at":null}"#;
+    assert!(body.contains(expected), "{body}");
+}
+
+#[test]
 fn a_limit_that_no_clock_frees_has_no_reset() {
-    let limit = LimitInfo { name: "concurrent_requests", limit: 8, used: 8, reset_at: None };
+    let eight = Amount::Count(8);
+    let limit = LimitInfo { name: "concurrent_requests", limit: eight, used: eight, reset_at: None };
     let body = text(render(Dialect::OpenAi, &ErrorBody { limit: Some(limit), ..failed(429) }));
     assert!(
         body.ends_with(r#","limit":{"name":"concurrent_requests","limit":8,"used":8,"reset_at":null}}}"#),

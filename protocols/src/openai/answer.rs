@@ -7,7 +7,7 @@
 
 use crate::json::{self, Cursor, JsonFault, Kind};
 use crate::openai::UpstreamErrorBody;
-use crate::usage::Usage;
+use crate::usage::{self, Usage};
 
 #[cfg(test)]
 mod tests;
@@ -70,7 +70,7 @@ impl ChatAnswer {
         while let Some(key) = cursor.next_key()? {
             match &*key.name {
                 "choices" => choices = answer.read_choices(&mut cursor)?,
-                "usage" => answer.usage = Usage::from_openai(&cursor.value()?),
+                "usage" => answer.usage = usage::from_openai(&cursor.value()?),
                 "model" => answer.model = cursor.value()?.as_text().map(String::from),
                 "error" => is_error |= !cursor.value()?.is_blank(),
                 "object" => is_error |= cursor.value()?.as_text().is_some_and(|o| o == "error"),

@@ -11,7 +11,7 @@ use crate::json::{Cursor, JsonFault, Kind, Span, Value, decoded};
 use crate::openai::template::Sort;
 use crate::openai::tool_calls::{Piece, ToolCalls};
 use crate::splice::Splice;
-use crate::usage::Usage;
+use crate::usage::{self, Usage};
 
 /// How many choices one stream may have; OpenAI allows 128.
 const CHOICES_MAX: usize = 256;
@@ -185,7 +185,7 @@ impl Progress {
     /// The latest report counts, since running ones grow; one of zeros says nothing after a real
     /// one.
     fn report(&mut self, usage: &Value<'_>) {
-        let reported = Usage::from_openai(usage);
+        let reported = usage::from_openai(usage);
         if reported.is_some_and(|usage| usage.total() > 0) || self.usage.is_none() {
             self.usage = reported.or(self.usage);
         }

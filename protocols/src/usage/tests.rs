@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(json: &str) -> Option<Usage> {
-    Usage::from_openai(&Cursor::new(json).value().unwrap())
+    from_openai(&Cursor::new(json).value().unwrap())
 }
 
 fn usage(input: u64, cache_read: u64, output: u64, reasoning: u64) -> Option<Usage> {

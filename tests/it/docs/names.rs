@@ -160,9 +160,13 @@ pub fn is_command(words: &str) -> bool {
     })
 }
 
-/// A flag of the program, its long name.
+/// A flag of the program or of one of its commands, its long name.
 fn is_flag(name: &str) -> bool {
-    Cli::command().get_arguments().any(|argument| argument.get_long() == Some(name))
+    fn takes(command: &clap::Command, name: &str) -> bool {
+        command.get_arguments().any(|argument| argument.get_long() == Some(name))
+            || command.get_subcommands().any(|inner| takes(inner, name))
+    }
+    takes(&Cli::command(), name)
 }
 
 fn is_word(char: char) -> bool {
