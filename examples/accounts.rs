@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use gateway_actors::ledger::{Durability, Store, StoreSettings};
+use gateway_actors::ledger::{Backing, Durability, Store, StoreSettings};
 use gateway_actors::{
     Ask, Booking, Client, ClientId, ClientTable, Dispatch, Endpoint, GatewayHandle, Limits, PoolSettings,
     Target, Usage, start_with,
@@ -41,7 +41,7 @@ async fn open(path: &Path) -> Result<GatewayHandle, Box<dyn std::error::Error>> 
     let now = std::time::UNIX_EPOCH.elapsed()?.as_millis().try_into()?;
     let settings = StoreSettings { path: path.into(), durability: Durability::Process, keep_days: 90 };
     let (store, recovered) = Store::open(settings, now)?;
-    Ok(start_with(clients, vec![pool], store, recovered).await?.0)
+    Ok(start_with(clients, vec![pool], Backing::File(Box::new(store)), recovered).await?.0)
 }
 
 async fn admit(gateway: &GatewayHandle, tokens: u64) -> Result<Dispatch, Box<dyn std::error::Error>> {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use gateway_actors::gate::Gate;
-use gateway_actors::ledger::{Recovered, Store, StoreFault, StoreSettings};
+use gateway_actors::ledger::{Backing, Recovered, Store, StoreFault, StoreSettings};
 use gateway_actors::{ClientTable, Ended, RootEnded};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
@@ -63,9 +63,9 @@ pub enum StartFault {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] StoreFault),
-    /// The tree did not start.
-    #[error(transparent)]
-    Tree(#[from] gateway_actors::StartError),
+    /// An actor could not be started.
+    #[error("the supervision tree did not start: {0}")]
+    Tree(#[from] ractor::SpawnErr),
 }
 
 /// The gateway.
@@ -88,10 +88,10 @@ impl Gateway {
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
-        let (store, recovered) = open_ledger(&settings.ledger)?;
+        let (backing, recovered) = open_ledger(&settings.ledger)?;
         let clients = Arc::new(ClientTable::new(1, clients));
         let live = Live::new(settings, Arc::clone(&clients), None)?;
-        let (gateway, root) = gateway_actors::start_with(clients, live.pools(), store, recovered).await?;
+        let (gateway, root) = gateway_actors::start_with(clients, live.pools(), backing, recovered).await?;
         let front = Arc::new(Front {
             gateway,
             usage: UsageReader::new(live.settings.ledger.path.clone()),
@@ -121,12 +121,12 @@ impl Gateway {
 }
 
 /// Opens the accounts, which takes a fraction of a second, before anything is served.
-fn open_ledger(settings: &LedgerSettings) -> Result<(Store, Recovered), StoreFault> {
-    let settings = StoreSettings {
-        path: settings.path.clone(),
-        durability: settings.durability,
-        keep_days: settings.keep_days,
+fn open_ledger(settings: &LedgerSettings) -> Result<(Backing, Recovered), StoreFault> {
+    let Some(durability) = settings.durability else {
+        tracing::warn!("accounts end with this process: [ledger] durability is \"none\"");
+        return Ok((Backing::Nothing, Recovered::default()));
     };
+    let settings = StoreSettings { path: settings.path.clone(), durability, keep_days: settings.keep_days };
     let (store, recovered) = Store::open(settings, unix_ms())?;
     for warning in &recovered.warnings {
         tracing::warn!("{warning}");
@@ -137,7 +137,7 @@ fn open_ledger(settings: &LedgerSettings) -> Result<(Store, Recovered), StoreFau
             "the last process ended with calls in flight; they count with their bounds"
         );
     }
-    Ok((store, recovered))
+    Ok((Backing::File(Box::new(store)), recovered))
 }
 
 fn unix_ms() -> u64 {

@@ -50,7 +50,8 @@ pub enum ClientsMessage {
     Announce,
     /// The limiter of this admission was gone when it ended: settle it with the next one.
     Lost(ClientId, AdmissionId),
-    /// Deliver outcomes that are in the open-admissions table and have not been settled.
+    /// Deliver outcomes that are in the open-admissions table and have not been settled, and tell those who wait
+    /// for a ledger that hangs.
     Sweep,
     /// Ask every limiter to retire if it is idle.
     RetireIdle,
@@ -130,6 +131,9 @@ impl Actor for ClientsSupervisor {
                 }
             }
             ClientsMessage::Sweep => {
+                if self.shared.journal.is_stuck(self.shared.clock.now()) {
+                    self.ledger_hangs();
+                }
                 for (client, id) in self.shared.open.ended(None) {
                     self.settle(&myself, state, client, id).await?;
                 }
@@ -175,6 +179,18 @@ impl Actor for ClientsSupervisor {
 }
 
 impl ClientsSupervisor {
+    /// Nothing more is admitted until the write has come to an end, and nobody waits for it.
+    fn ledger_hangs(&self) {
+        if !self.shared.journal.set_failing(true) {
+            let hangs = "a write of the ledger hangs: look at its disk";
+            tracing::error!("{hangs}; requests are refused");
+            if let Some(ledger) = self.shared.tree.find("Ledger") {
+                ledger.set_trouble(Some(hangs.to_owned()));
+            }
+        }
+        self.shared.open.none_is_written();
+    }
+
     /// Starts the client's limiter if none runs, and tells the registry where it is.
     async fn ensure(
         &self,

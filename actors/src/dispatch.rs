@@ -133,6 +133,13 @@ impl OpenAdmissions {
         self.table.remove(&id);
     }
 
+    /// Tells everybody who waits for the ledger that it does not write.
+    pub(crate) fn none_is_written(&self) {
+        for open in &self.table {
+            open.is_written(Err(NotWritten));
+        }
+    }
+
     /// Ids of admissions whose outcome is written; of one client, or of all.
     pub(crate) fn ended(&self, client: Option<&ClientId>) -> Vec<(ClientId, AdmissionId)> {
         let of_client = |open: &OpenAdmission| client.is_none_or(|client| open.client == *client);
@@ -152,10 +159,6 @@ pub struct Admission {
     if_dropped: Booking,
     limiter: Arc<Origin>,
 }
-
-/// How long an answer is held back for its reservation to be written. Committing takes a millisecond, a Ledger
-/// that died is back in some more; beyond that its file is in trouble.
-const WRITE_WAIT: Duration = Duration::from_secs(3);
 
 /// The limiter that admits, as each of its admissions holds it: one count to change instead of three.
 #[derive(Debug)]
@@ -191,24 +194,19 @@ impl Admission {
     }
 
     /// Waits until the reservation is in the ledger, so that a crash cannot forget it. Call the upstream
-    /// meanwhile, and release nothing of its answer before.
+    /// meanwhile, and release nothing of its answer before. A Ledger that is being restarted is waited for; one
+    /// whose file is in trouble, or stuck, says so within some seconds.
     ///
     /// # Errors
-    /// [`NotWritten`] when the ledger cannot write; it says why in its node of the tree.
+    /// [`NotWritten`] when the ledger cannot write; its node in the tree says why.
     pub async fn written(&self) -> Result<(), NotWritten> {
         let reservation = &self.open.reservation;
-        if let Some(known) = reservation.known() {
-            return known;
-        }
-        let told = async {
-            loop {
-                reservation.told.notified().await;
-                if let Some(known) = reservation.known() {
-                    return known;
-                }
+        loop {
+            if let Some(known) = reservation.known() {
+                return known;
             }
-        };
-        tokio::time::timeout(WRITE_WAIT, told).await.unwrap_or(Err(NotWritten))
+            reservation.told.notified().await;
+        }
     }
 
     /// What to settle to if this value is dropped without [`settle`](Self::settle): a hang-up, a panic,

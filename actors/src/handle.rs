@@ -16,7 +16,7 @@ use crate::dispatch::Dispatch;
 use crate::gate::{Door, Undelivered};
 use crate::gateway::{self, Gateway, GatewayMessage};
 use crate::job::{Job, JobId, Memo, Stranded, Target};
-use crate::ledger::{Recovered, Store, StoreFault};
+use crate::ledger::{Backing, Recovered};
 use crate::provider::KeyView;
 use crate::provider_pool::{PoolMessage, PoolSettings};
 use crate::providers_supervisor::ProvidersMessage;
@@ -51,17 +51,6 @@ impl RootEnded {
     }
 }
 
-/// Why a gateway did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The ledger cannot be opened.
-    #[error(transparent)]
-    Ledger(#[from] StoreFault),
-    /// An actor cannot be started at all.
-    #[error("the supervision tree did not start: {0}")]
-    Tree(#[from] SpawnErr),
-}
-
 /// Starts a gateway: the whole tree of [`crate`], with these clients and pools, and accounts in memory.
 ///
 /// # Errors
@@ -69,22 +58,21 @@ pub enum StartError {
 pub async fn start(
     clients: impl Into<Arc<ClientTable>>,
     pools: Vec<PoolSettings>,
-) -> Result<(GatewayHandle, RootEnded), StartError> {
-    let (store, recovered) = Store::in_memory()?;
-    start_with(clients, pools, store, recovered).await
+) -> Result<(GatewayHandle, RootEnded), SpawnErr> {
+    start_with(clients, pools, Backing::Nothing, Recovered::default()).await
 }
 
-/// Starts a gateway on a ledger that is open, with the accounts that were found in it.
+/// Starts a gateway whose accounts are kept in a ledger that is open, and begin with what was found in it.
 ///
 /// # Errors
 /// When an actor cannot be started at all.
 pub async fn start_with(
     clients: impl Into<Arc<ClientTable>>,
     pools: Vec<PoolSettings>,
-    store: Store,
+    backing: Backing,
     recovered: Recovered,
-) -> Result<(GatewayHandle, RootEnded), StartError> {
-    let shared = Arc::new(Shared::new(store, recovered));
+) -> Result<(GatewayHandle, RootEnded), SpawnErr> {
+    let shared = Arc::new(Shared::new(backing, recovered));
     shared.clients.store(clients.into());
     shared.pool_settings.store(Arc::new(pools));
     let node = shared.tree.node("Gateway", "Gateway".to_owned(), None, gateway::MAILBOX_MAX);

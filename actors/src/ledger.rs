@@ -41,6 +41,39 @@ pub use store::{Change, Durability, Maintained, Recovered, Reservation, Settleme
 
 pub(crate) use journal::Journal;
 
+/// Where accounts are kept beside the memory, in which they always are.
+#[derive(Debug)]
+pub enum Backing {
+    /// Nowhere: they end with the process.
+    Nothing,
+    /// In a file.
+    File(Box<Store>),
+}
+
+impl Backing {
+    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreFault> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::File(store) => store.commit(batch),
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreFault> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::File(store) => store.reopen(),
+        }
+    }
+
+    /// Says whether there is more to do soon.
+    fn maintain(&mut self, unix_ms: u64) -> Result<bool, StoreFault> {
+        match self {
+            Self::Nothing => Ok(false),
+            Self::File(store) => store.maintain(unix_ms).map(|maintained| maintained.is_more),
+        }
+    }
+}
+
 /// What the Ledger is told.
 #[derive(Debug)]
 pub enum LedgerMessage {

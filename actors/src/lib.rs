@@ -67,7 +67,7 @@ pub use client_registry::Published;
 pub use client_table::ClientTable;
 pub use dispatch::{Admission, Dispatch, Lease};
 pub use gateway_limits::{Ask, Denied, Limits, Outcome, Usage, View};
-pub use handle::{Ended, GatewayHandle, RootEnded, StartError, start, start_with};
+pub use handle::{Ended, GatewayHandle, RootEnded, start, start_with};
 pub use job::{Memo, Target};
 pub use provider::{Endpoint, KeyView};
 pub use provider_pool::{KeySettings, PoolSettings};

@@ -20,7 +20,7 @@ use crate::clients_supervisor::ClientsMessage;
 use crate::dispatch::{Gauge, OpenAdmissions};
 use crate::gate::Door;
 use crate::job::{Job, JobId, Stranded};
-use crate::ledger::{Journal, Recovered, Store};
+use crate::ledger::{Backing, Journal, Recovered};
 use crate::provider_pool::{PoolMessage, PoolSettings};
 use crate::providers_supervisor::ProvidersMessage;
 use crate::refusal::Refusal;
@@ -84,14 +84,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(store: Store, recovered: Recovered) -> Self {
+    pub(crate) fn new(backing: Backing, recovered: Recovered) -> Self {
         Self {
             clients: ArcSwap::default(),
             pools: ArcSwap::default(),
             gauges: dashmap::DashMap::new(),
             open: OpenAdmissions::starting_at(recovered.next_id),
             clock: Clock::going_on_from(recovered.clock_base),
-            journal: Journal::new(store, recovered.accounts),
+            journal: Journal::new(backing, recovered.accounts),
             tree: Tree::default(),
             pool_settings: ArcSwap::default(),
             registry: ArcSwapOption::empty(),

@@ -22,8 +22,8 @@ const FILE_NAME: &str = "ledger.db";
 pub struct LedgerSettings {
     /// The file.
     pub path: PathBuf,
-    /// What it survives.
-    pub durability: Durability,
+    /// What it survives; `None` where nothing is written at all.
+    pub durability: Option<Durability>,
     /// Days after which an entry may go.
     pub keep_days: u32,
 }
@@ -35,15 +35,15 @@ impl LedgerSettings {
         data_dir: &Path,
         report: &mut Report,
     ) -> Self {
-        const DURABILITIES: &[(&str, Durability)] =
-            &[("process", Durability::Process), ("disk", Durability::Disk)];
+        const DURABILITIES: &[(&str, Option<Durability>)] =
+            &[("process", Some(Durability::Process)), ("disk", Some(Durability::Disk)), ("none", None)];
         let path = section.get("path", values::path, report);
         let durability = section.get("durability", values::one_of("durability", DURABILITIES), report);
         let keep_days = section.get("keep_days", values::whole_u32(1, KEEP_DAYS_MAX), report);
         section.finish(report);
         Self {
             path: path.map_or_else(|| data_dir.join(FILE_NAME), |path| folder.join(path)),
-            durability: durability.unwrap_or(Durability::Process),
+            durability: durability.unwrap_or(Some(Durability::Process)),
             keep_days: keep_days.unwrap_or(90),
         }
     }

@@ -200,7 +200,7 @@ queue = { max = -1 }
         "gateway.toml:9:1: server.lisen: unknown key; did you mean `listen`?",
         "gateway.toml:11:7: clients.dir: must not be empty",
         "gateway.toml:12:9: clients.watch: expected true or false, found a string",
-        "gateway.toml:14:14: ledger.durability: unknown durability `paper`; use one of process, disk",
+        "gateway.toml:14:14: ledger.durability: unknown durability `paper`; use one of process, disk, none",
         "gateway.toml:15:13: ledger.keep_days: expected a whole number, found a decimal number",
         "gateway.toml:17:1: timeouts.first_tokn: unknown key; did you mean `first_token`?",
         "gateway.toml:19:16: retries.max_attempts: 21 is too large; use 20 or less",

@@ -173,19 +173,26 @@ impl RawClient {
     /// If that fails.
     pub async fn connect(to: impl ToString) -> Self {
         let to = to.to_string();
+        Self::try_connect(&to).await.unwrap_or_else(|fault| panic!("can't connect to {to}: {fault}"))
+    }
+
+    /// As [`RawClient::connect`], where nobody may be listening.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` and its kin.
+    pub async fn try_connect(to: &str) -> io::Result<Self> {
         let address = to.trim_start_matches("http://");
         let address = address.split('/').next().unwrap_or_default();
-        let stream = patiently("a connection", TcpStream::connect(address)).await;
-        let stream = stream.unwrap_or_else(|fault| panic!("can't connect to {to}: {fault}"));
-        stream.set_nodelay(true).expect("a TCP socket takes TCP_NODELAY");
-        Self {
+        let stream = patiently("a connection", TcpStream::connect(address)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
             stream,
             incoming: Incoming::default(),
             framing: Framing::Done,
             torn: false,
             events: EventReader::default(),
             asked_head_only: false,
-        }
+        })
     }
 
     /// Writes these bytes.

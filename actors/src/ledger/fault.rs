@@ -225,3 +225,6 @@ impl std::fmt::Display for Holder {
         self.0.map_or(Ok(()), |pid| write!(f, " (process {pid})"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,9 +17,9 @@ use arc_swap::ArcSwapOption;
 use gateway_limits::{Now, Record, Saved};
 use tokio::time::Instant;
 
-use super::LedgerMessage;
-use super::store::{Change, Reservation, Settlement, Store};
+use super::store::{Change, Reservation, Settlement};
 use super::writer::Trouble;
+use super::{Backing, LedgerMessage};
 use crate::client::ClientId;
 use crate::dispatch::OpenAdmission;
 use crate::gate::Door;
@@ -27,6 +27,9 @@ use crate::refusal::Refusal;
 
 /// Entries that may wait. One takes about 50 bytes; at 200,000 committed per second this is half a second.
 const BEHIND_MAX: usize = 100_000;
+
+/// A write that takes longer hangs: in a disk, or a network drive that is gone.
+const WRITE_MAX: Duration = Duration::from_secs(4);
 
 /// Changes per transaction, so that a commit stays below some 10 ms.
 const BATCH_MAX: usize = 2_048;
@@ -63,6 +66,8 @@ pub(crate) struct Journal {
     is_failing: AtomicBool,
     /// Whether a writer runs, or is about to: then nobody needs to be told of another entry.
     is_awake: AtomicBool,
+    /// When the writer turned to the file, in milliseconds of the gateway's clock and at least 1; 0 when it has not.
+    writing_since: AtomicU64,
     /// Counts the Ledgers: a writer of an earlier one leaves the books to the next.
     turn: AtomicU64,
     ledger: ArcSwapOption<Door<LedgerMessage>>,
@@ -76,18 +81,19 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    pub(crate) fn new(store: Store, accounts: HashMap<ClientId, Saved>) -> Self {
+    pub(crate) fn new(backing: Backing, accounts: HashMap<ClientId, Saved>) -> Self {
         let (sender, queue) = channel();
         Self {
             sender,
             behind: AtomicUsize::new(0),
             is_failing: AtomicBool::new(false),
             is_awake: AtomicBool::new(false),
+            writing_since: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             ledger: ArcSwapOption::empty(),
             books: Mutex::new(Books {
                 queue,
-                store: Some(store),
+                backing: Some(backing),
                 accounts,
                 current: None,
                 in_hand: Vec::new(),
@@ -138,8 +144,29 @@ impl Journal {
         &self.books
     }
 
-    pub(super) fn set_failing(&self, is_failing: bool) {
-        self.is_failing.store(is_failing, Ordering::Relaxed);
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is admitted from now on; says what held before.
+    pub(crate) fn set_failing(&self, is_failing: bool) -> bool {
+        self.is_failing.swap(is_failing, Ordering::Relaxed)
+    }
+
+    /// The writer turns to the file, or away from it.
+    pub(super) fn set_writing(&self, since: Option<Now>) {
+        self.writing_since.store(since.map_or(0, |since| milliseconds(since).max(1)), Ordering::Relaxed);
+    }
+
+    /// Whether a write hangs.
+    pub(crate) fn is_stuck(&self, now: Now) -> bool {
+        let since = self.writing_since.load(Ordering::Relaxed);
+        let is_stuck =
+            since != 0 && Duration::from_millis(milliseconds(now).saturating_sub(since)) > WRITE_MAX;
+        if is_stuck {
+            self.set_failing(true);
+        }
+        is_stuck
     }
 
     /// From now on this Ledger has the books, and is told of entries. Its writer runs first thing, so it counts as
@@ -191,7 +218,7 @@ impl Journal {
 pub(crate) struct Books {
     queue: Receiver<Entry>,
     /// Gone once the gateway has stopped.
-    pub(super) store: Option<Store>,
+    pub(super) backing: Option<Backing>,
     accounts: HashMap<ClientId, Saved>,
     /// The write being looked at; still here when a writer died in the middle of it.
     current: Option<Write>,
@@ -272,6 +299,10 @@ impl Books {
             None => self.accounts.entry(client.clone()).or_default().apply(record, at),
         }
     }
+}
+
+fn milliseconds(now: Now) -> u64 {
+    u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn reservation(open: &OpenAdmission, at: Now, day: u64) -> Change {

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::store::{Head, stored, stored_mono};
 
@@ -79,15 +79,13 @@ impl Retention {
         Ok(Step { removed, is_more: true })
     }
 
-    /// The last id of the next step, unless it begins with a row that was admitted after `old`.
+    /// The last of the next rows that was admitted before `old`, if there is one.
     fn last_of_step(&self, conn: &Connection, old: Duration) -> rusqlite::Result<Option<i64>> {
         conn.prepare_cached(
             "SELECT max(id) FROM (SELECT id, admitted_mono FROM calls WHERE id > ?1 ORDER BY id LIMIT ?2) \
              WHERE admitted_mono < ?3",
         )?
         .query_row(params![stored(self.walked_to), STEP_ROWS, stored_mono(old)], |row| row.get(0))
-        .optional()
-        .map(Option::flatten)
     }
 }
 

@@ -69,8 +69,8 @@ pub struct StoreSettings {
     pub keep_days: u32,
 }
 
-/// What a ledger that was opened begins with.
-#[derive(Debug)]
+/// What a gateway begins with: what was found in its ledger, or, by default, nothing.
+#[derive(Debug, Default)]
 pub struct Recovered {
     /// Every client's account.
     pub accounts: HashMap<ClientId, Saved>,
@@ -118,26 +118,9 @@ impl Store {
     /// # Errors
     /// When the file cannot be used or must not be: see [`StoreFault`]. The file is left as it was.
     pub fn open(settings: StoreSettings, unix_ms: u64) -> Result<(Self, Recovered), StoreFault> {
-        let (place, opened) = Place::take(settings)?;
-        Self::begin(place, opened, unix_ms)
-    }
-
-    /// A ledger that is gone with its process, for examples and tests.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
-    pub fn in_memory() -> Result<(Self, Recovered), StoreFault> {
-        let mut place = Place::Memory;
-        let opened = place.connect()?;
-        Self::begin(place, opened, 0)
-    }
-
-    fn begin(mut place: Place, opened: Opened, unix_ms: u64) -> Result<(Self, Recovered), StoreFault> {
-        let Opened { conn, mut held, warnings } = opened;
+        let (mut place, Opened { conn, mut held, warnings }) = Place::take(settings)?;
         let recovered = recover(&conn, &mut held, unix_ms, warnings).map_err(|error| place.fault(error))?;
-        if let Some(file) = place.file() {
-            file.mark.set(held.head.seq);
-        }
+        place.mark.set(held.head.seq);
         let mut store = Self { conn: Some(conn), held, retention: Retention::default(), place };
         store.checkpoint()?;
         Ok((store, recovered))
@@ -149,9 +132,7 @@ impl Store {
     /// When it is not known to be committed: try the same batch again, before any later one.
     pub fn commit(&mut self, batch: &[Change]) -> Result<(), StoreFault> {
         self.work(|conn, held| write::commit(conn, held, batch))?;
-        if let Some(file) = self.place.file() {
-            file.mark.set(self.held.head.seq);
-        }
+        self.place.mark.set(self.held.head.seq);
         Ok(())
     }
 
@@ -178,13 +159,12 @@ impl Store {
         if !is_more {
             self.checkpoint()?;
         }
-        self.place.file().map_or(Ok(()), |file| file.mark.write())?;
+        self.place.mark.write()?;
         Ok(Maintained { removed, is_more })
     }
 
     fn remove_old(&mut self, unix_ms: u64) -> Result<Step, StoreFault> {
-        let Some(file) = self.place.file() else { return Ok(Step::NOTHING) };
-        let keep_days = file.settings.keep_days;
+        let keep_days = self.place.settings.keep_days;
         // Taken out for the step, which has the rest of the store; a step that fails begins the walk again.
         let mut retention = std::mem::take(&mut self.retention);
         let step = self.work(|conn, held| retention.step(conn, &held.head, unix_ms, keep_days))?;
@@ -195,14 +175,11 @@ impl Store {
     /// Brings what is committed from the write-ahead log into the file and onto the disk, as far as readers let
     /// us.
     fn checkpoint(&mut self) -> Result<(), StoreFault> {
-        if self.place.file().is_none_or(|file| file.mark.is_safe()) {
+        if self.place.mark.is_safe() {
             return Ok(());
         }
         let is_whole = self.work(|conn, _| checkpoint(conn))?;
-        match self.place.file() {
-            Some(file) if is_whole => file.mark.set_safe(),
-            _ => Ok(()),
-        }
+        if is_whole { self.place.mark.set_safe() } else { Ok(()) }
     }
 
     /// Works on the open file. After a fault nothing in memory is relied upon: what is true is in the file.
@@ -224,12 +201,9 @@ impl Store {
         })
     }
 
-    /// Gives up the connection, and with it a transaction that may be open. One to memory stays: all there is
-    /// would go with it.
+    /// Gives up the connection, and with it a transaction that may be open.
     fn forsake(&mut self) {
-        if self.place.file().is_some() {
-            self.conn = None;
-        }
+        self.conn = None;
     }
 }
 
@@ -288,6 +262,8 @@ fn checkpoint(conn: &Connection) -> rusqlite::Result<bool> {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 pub(super) mod sample;
 #[cfg(test)]

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::StoreFault;
 use super::journal::Books;
-use super::store::Store;
+use super::{Backing, StoreFault};
 use crate::dispatch::NotWritten;
 use crate::shared::Shared;
 use crate::tree::Node;
@@ -49,7 +48,7 @@ pub(super) struct Trouble {
 pub(super) fn run(shared: &Shared, node: &Node, turn: u64) -> Option<Duration> {
     let mut books = lock(shared, node);
     let mut writer = Writer { shared, node, books: &mut books };
-    while shared.journal.is_turn(turn) && writer.books.store.is_some() {
+    while shared.journal.is_turn(turn) && writer.books.backing.is_some() {
         if writer.take(LINGER_FOR) == 0 && !writer.has_work() {
             writer.maintain();
             shared.journal.rest();
@@ -60,7 +59,7 @@ pub(super) fn run(shared: &Shared, node: &Node, turn: u64) -> Option<Duration> {
             shared.journal.wake_quietly();
         }
         if writer.commit() > 1 {
-            std::thread::sleep(GATHER_FOR);
+            pause();
         }
         writer.maintain();
     }
@@ -83,11 +82,19 @@ pub(super) fn finish(shared: &Shared, node: &Node) {
                 );
                 break;
             }
-            std::thread::sleep(GATHER_FOR);
+            pause();
         }
     }
     // Closes the file.
-    books.store = None;
+    books.backing = None;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the writer has a blocking thread, and nothing else to do on it"
+)]
+fn pause() {
+    std::thread::sleep(GATHER_FOR);
 }
 
 /// Waits for the writer before this one, if it is still at work.
@@ -99,7 +106,7 @@ fn lock<'a>(shared: &'a Shared, node: &Node) -> std::sync::MutexGuard<'a, Books>
         Err(poisoned) => {
             books.clear_poison();
             let mut books = PoisonError::into_inner(poisoned);
-            let reopened = books.store.as_mut().map_or(Ok(()), Store::reopen);
+            let reopened = books.backing.as_mut().map_or(Ok(()), Backing::reopen);
             Writer { shared, node, books: &mut books }.note(reopened);
             books
         }
@@ -142,9 +149,10 @@ impl Writer<'_> {
         }
         let batch = self.books.in_hand.len();
         let in_trouble = self.books.trouble.is_some();
-        let Some(store) = &mut self.books.store else { return 0 };
-        let reopened = if in_trouble { store.reopen() } else { Ok(()) };
-        let committed = reopened.and_then(|()| store.commit(&self.books.in_hand));
+        let Some(backing) = &mut self.books.backing else { return 0 };
+        self.shared.journal.set_writing(Some(self.shared.clock.now()));
+        let reopened = if in_trouble { backing.reopen() } else { Ok(()) };
+        let committed = reopened.and_then(|()| backing.commit(&self.books.in_hand));
         if committed.is_ok() {
             self.books.in_hand.clear();
             for open in self.books.waiting.drain(..) {
@@ -176,10 +184,12 @@ impl Writer<'_> {
         if !due || !self.books.in_hand.is_empty() {
             return;
         }
-        let Some(store) = &mut self.books.store else { return };
-        let maintained = store.maintain(self.shared.clock.now().unix_ms);
+        let Some(backing) = &mut self.books.backing else { return };
+        let moment = self.shared.clock.now();
+        self.shared.journal.set_writing(Some(moment));
+        let maintained = backing.maintain(moment.unix_ms);
         self.books.maintain_at = match &maintained {
-            Ok(maintained) => maintained.is_more.then(|| now + MAINTAIN_PAUSE),
+            Ok(is_more) => is_more.then(|| now + MAINTAIN_PAUSE),
             Err(_) => Some(now + RETRY_EVERY),
         };
         self.note(maintained.map(drop));
@@ -187,9 +197,11 @@ impl Writer<'_> {
 
     /// Goes into trouble, or out of it. The tree and the log say so once.
     fn note(&mut self, result: Result<(), StoreFault>) {
+        self.shared.journal.set_writing(None);
         match result {
             Ok(()) => {
-                if self.books.trouble.take().is_some() {
+                let was_in_trouble = self.books.trouble.take().is_some();
+                if was_in_trouble || self.shared.journal.is_failing() {
                     tracing::info!("the ledger can be written again");
                     self.node.set_trouble(None);
                     self.shared.journal.set_failing(false);

@@ -80,7 +80,9 @@ fn a_mark_that_is_not_there_or_makes_no_sense_is_a_warning_beside_a_ledger() {
     assert!(matches!(marked.check("monday", 0), Ok(None)), "a new ledger");
     assert!(marked.check("monday", 5).unwrap().unwrap().contains("was not there"));
     assert!(!marked.open("monday", Durability::Process).expects_a_ledger());
-    for text in ["\0\0\0\0", "change", "change 5 safe x durability process boot a", "change 1 safe 1\n", "\u{ff}"] {
+    for text in
+        ["\0\0\0\0", "change", "change 5 safe x durability process boot a", "change 1 safe 1\n", "\u{ff}"]
+    {
         std::fs::write(marked.path(), text).unwrap();
         assert!(marked.check("monday", 5).unwrap().unwrap().contains("could not be read"), "{text:?}");
         assert!(marked.open("monday", Durability::Process).expects_a_ledger(), "{text:?}");

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::booking::Ending;
-use crate::ledger::store::sample::{DAY, DAY_MS, Folder, START_MS, client, ended, files, reserved, settled, target};
+use crate::ledger::store::sample::{
+    DAY, DAY_MS, Folder, START_MS, client, ended, files, reserved, settled, target,
+};
 use crate::ledger::store::{Change, Settlement, Store};
 
 fn everything() -> UsageQuery {
@@ -68,7 +70,8 @@ fn usage_is_told_apart_by_columns_and_in_their_order() {
         .iter()
         .map(|row| (row.model.clone().unwrap(), row.client.clone().unwrap(), row.tokens))
         .collect();
-    let expected = [("mini", "ada", 30 + 70), ("mini", "bob", 40 + 80), ("nano", "ada", 60), ("nano", "bob", 80)];
+    let expected =
+        [("mini", "ada", 30 + 70), ("mini", "bob", 40 + 80), ("nano", "ada", 60), ("nano", "bob", 80)];
     assert_eq!(rows, expected.map(|(model, client, tokens)| (model.into(), client.into(), tokens)));
     let row = &by(&[Column::Provider])[0];
     assert_eq!((row.provider.as_deref(), &row.client, row.day), (Some("openai"), &None, None));

@@ -26,7 +26,10 @@ fn an_older_ledger_is_brought_up_to_date_with_its_calls_kept() {
     let kind = look(&conn, &folder.path(), &later()).unwrap();
     assert_eq!(kind, Kind::Ledger { version: MIGRATIONS.len() });
     migrate(&conn, kind, &later()).unwrap();
-    assert_eq!(look(&conn, &folder.path(), &later()).unwrap(), Kind::Ledger { version: MIGRATIONS.len() + 2 });
+    assert_eq!(
+        look(&conn, &folder.path(), &later()).unwrap(),
+        Kind::Ledger { version: MIGRATIONS.len() + 2 }
+    );
     assert_eq!(number(&conn, "SELECT count(*) FROM calls WHERE region = 'unknown'"), 1);
     // Once is enough.
     migrate(&conn, Kind::Ledger { version: MIGRATIONS.len() + 2 }, &later()).unwrap();
@@ -81,5 +84,9 @@ fn a_ledger_that_died_while_it_was_made_is_made_again() {
     folder.sqlite().pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
     let (_, recovered) = folder.open(0);
     assert_eq!(recovered.next_id, 1);
-    assert!(recovered.warnings.iter().any(|warning| warning.contains("no ledger")), "{:?}", recovered.warnings);
+    assert!(
+        recovered.warnings.iter().any(|warning| warning.contains("no ledger")),
+        "{:?}",
+        recovered.warnings
+    );
 }

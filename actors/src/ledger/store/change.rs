@@ -59,13 +59,3 @@ pub struct Settlement {
     /// Where it went last.
     pub target: Target,
 }
-
-impl Change {
-    /// The admission that it is about.
-    pub fn id(&self) -> AdmissionId {
-        match self {
-            Self::Reserved(reservation) => reservation.id,
-            Self::Settled(settlement) => settlement.id,
-        }
-    }
-}

@@ -34,19 +34,9 @@ const WAL_BYTES: u32 = 64 << 20;
 /// the running calls are in it.
 const CACHE_KIB: i32 = -(16 << 10);
 
-/// What a ledger in memory is called in a fault.
-const MEMORY: &str = ":memory:";
-
-/// Where a ledger is kept.
+/// Where a ledger is kept: its file and the two beside it.
 #[derive(Debug)]
-pub(super) enum Place {
-    Memory,
-    File(Box<FilePlace>),
-}
-
-/// A ledger in a file.
-#[derive(Debug)]
-pub(super) struct FilePlace {
+pub(super) struct Place {
     pub(super) settings: StoreSettings,
     pub(super) mark: Mark,
     /// Which file the path named when it was opened last.
@@ -72,52 +62,23 @@ impl Place {
         let lock = Lock::take(&beside(path, ".lock"), path)?;
         let mark = Mark::open(&beside(path, ".mark"), settings.durability)?;
         let is_new = is_absent(path) && is_absent(&beside(path, "-wal")) && !mark.expects_a_ledger();
-        let mut place = FilePlace { file: FileId::Absent, settings, mark, _lock: lock };
-        let opened = place.connect(is_new)?;
-        Ok((Self::File(Box::new(place)), opened))
+        let mut place = Self { file: FileId::Absent, settings, mark, _lock: lock };
+        let opened = place.open(is_new)?;
+        Ok((place, opened))
     }
 
-    /// Opens the ledger that was taken.
+    /// Opens the ledger that was taken, again.
     pub(super) fn connect(&mut self) -> Result<Opened, StoreFault> {
-        match self {
-            Self::File(place) => place.connect(false),
-            Self::Memory => {
-                let opened = Connection::open_in_memory().and_then(|conn| {
-                    schema::migrate(&conn, Kind::New, MIGRATIONS)?;
-                    let held = recovery::held(&conn)?;
-                    Ok(Opened { conn, held, warnings: Vec::new() })
-                });
-                opened.map_err(|error| self.fault(error))
-            }
-        }
+        self.open(false)
     }
 
     /// Whether the path still names the file that is open. Who removes or replaces an open file sees no error,
     /// and what is written to it goes with the process.
     pub(super) fn is_as_it_was(&self) -> bool {
-        match self {
-            Self::File(place) => FileId::of(&place.settings.path) == place.file,
-            Self::Memory => true,
-        }
+        FileId::of(&self.settings.path) == self.file
     }
 
-    pub(super) fn file(&mut self) -> Option<&mut FilePlace> {
-        match self {
-            Self::File(place) => Some(place),
-            Self::Memory => None,
-        }
-    }
-
-    pub(super) fn fault(&self, error: rusqlite::Error) -> StoreFault {
-        match self {
-            Self::File(place) => place.fault(error),
-            Self::Memory => StoreFault::of(Path::new(MEMORY), error),
-        }
-    }
-}
-
-impl FilePlace {
-    fn connect(&mut self, is_new: bool) -> Result<Opened, StoreFault> {
+    fn open(&mut self, is_new: bool) -> Result<Opened, StoreFault> {
         let path = &self.settings.path;
         if !is_new && is_absent(path) {
             return Err(StoreFault::Missing { path: path.clone(), mark: beside(path, ".mark") });
@@ -170,7 +131,7 @@ impl FilePlace {
             .map_err(|error| self.fault(error))
     }
 
-    fn fault(&self, error: rusqlite::Error) -> StoreFault {
+    pub(super) fn fault(&self, error: rusqlite::Error) -> StoreFault {
         StoreFault::of(&self.settings.path, error)
     }
 }

@@ -28,7 +28,8 @@ fn dump(conn: &Connection) -> Vec<String> {
 
 #[test]
 fn a_batch_that_comes_again_changes_nothing() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     let (first, second) = (reserved(1, "ada", 0), reserved(2, "ada", 1));
     let batch = [first.clone().into(), second.clone().into(), settled(&first, 5, 40).into()];
     store.commit(&batch).unwrap();
@@ -49,9 +50,11 @@ fn a_call_is_the_same_in_one_batch_and_in_two() {
     let call = reserved(7, "ada", 3);
     // Another model answered than was asked first.
     let end = Settlement { target: target("mini"), ..settled(&call, 9, 140) };
-    let (mut one, _) = Store::in_memory().unwrap();
+    let folder_one = Folder::new();
+    let (mut one, _) = folder_one.open(0);
     one.commit(&[call.clone().into(), end.clone().into()]).unwrap();
-    let (mut two, _) = Store::in_memory().unwrap();
+    let folder_two = Folder::new();
+    let (mut two, _) = folder_two.open(0);
     two.commit(&[call.into()]).unwrap();
     two.commit(&[end.into()]).unwrap();
 
@@ -67,7 +70,8 @@ fn a_call_is_the_same_in_one_batch_and_in_two() {
 
 #[test]
 fn an_end_without_a_beginning_is_ignored() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     store.commit(&[settled(&reserved(1, "ada", 0), 5, 40).into()]).unwrap();
     assert_eq!(dump(store_conn(&store)), Vec::<String>::new());
     assert_eq!(store.held.head.seq, 0);
@@ -75,7 +79,8 @@ fn an_end_without_a_beginning_is_ignored() {
 
 #[test]
 fn ids_that_come_the_wrong_way_round_are_not_left_out_of_the_sums() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     let (early, late) = (reserved(4, "ada", 0), reserved(5, "bob", 0));
     store.commit(&[late.clone().into(), settled(&late, 1, 10).into()]).unwrap();
     store.maintain(START_MS).unwrap();
@@ -91,10 +96,14 @@ fn ids_that_come_the_wrong_way_round_are_not_left_out_of_the_sums() {
 
 #[test]
 fn what_has_no_price_costs_nobody_knows_what() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     let mut call = reserved(1, "ada", 0);
     (call.memo.price, call.ask.cost) = (None, 0);
-    let end = Settlement { outcome: gateway_limits::Outcome::Spent { tokens: 40, cost: 0 }, ..settled(&call, 1, 40) };
+    let end = Settlement {
+        outcome: gateway_limits::Outcome::Spent { tokens: 40, cost: 0 },
+        ..settled(&call, 1, 40)
+    };
     let failed = reserved(2, "ada", 0);
     store
         .commit(&[
@@ -122,7 +131,8 @@ fn numbers_that_sqlite_cannot_hold_count_as_the_largest() {
         store.commit(&[call.into(), end.into()]).unwrap();
         store.maintain(START_MS).unwrap();
     }
-    for sql in ["SELECT tokens FROM daily", "SELECT tokens FROM accounts", "SELECT month_cost FROM accounts"] {
+    for sql in ["SELECT tokens FROM daily", "SELECT tokens FROM accounts", "SELECT month_cost FROM accounts"]
+    {
         assert_eq!(number(store_conn(&store), sql), i64::MAX, "{sql}");
     }
 }
@@ -183,6 +193,27 @@ fn after_a_full_disk_the_same_batch_goes_through_once() {
     assert_eq!(number(store_conn(&store), "SELECT sum(tokens) FROM usage_by_day"), 40 + 498 * 10);
     assert_eq!(number(store_conn(&store), "SELECT tokens FROM accounts"), 40 + 498 * 10);
     assert_eq!(store.held.open.len(), 0);
+}
+
+/// The disk takes a commit and then reports a failure: the batch is in the file, and the store does not know.
+#[test]
+fn a_batch_that_was_committed_without_our_knowing_counts_once() {
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
+    let (first, second) = (reserved(1, "ada", 0), reserved(2, "ada", 1));
+    store.commit(&[first.clone().into()]).unwrap();
+    let before = recovery::held(store_conn(&store)).unwrap();
+    let batch = [settled(&first, 5, 40).into(), second.clone().into(), settled(&second, 6, 30).into()];
+    store.commit(&batch).unwrap();
+    store.held = before;
+
+    store.reopen().unwrap();
+    store.commit(&batch).unwrap();
+    store.maintain(START_MS).unwrap();
+    store.commit(&batch).unwrap();
+    assert_eq!(number(store_conn(&store), "SELECT sum(tokens) FROM usage_by_day"), 70);
+    assert_eq!(number(store_conn(&store), "SELECT tokens FROM accounts"), 70);
+    assert_eq!((store.held.head.seq, store.held.open.len()), (4, 0));
 }
 
 #[test]
@@ -260,7 +291,7 @@ fn a_ledger_that_is_removed_while_it_is_open_is_noticed() {
     assert!(!folder.path().exists());
 
     // An older copy does not have what was committed since.
-    drop(old.open(0));
+    assert_eq!(number(&old.sqlite(), "SELECT seq FROM state"), 1);
     std::fs::copy(old.path(), folder.path()).unwrap();
     std::fs::remove_file(folder.beside("-wal")).unwrap();
     let fault = store.reopen().unwrap_err();
@@ -283,17 +314,6 @@ fn a_ledger_that_is_put_back_is_gone_on_with() {
 }
 
 #[test]
-fn a_ledger_in_memory_keeps_its_accounts_when_it_is_opened_anew() {
-    let (mut store, recovered) = Store::in_memory().unwrap();
-    assert_eq!((recovered.next_id, recovered.clock_base), (1, Duration::ZERO));
-    let call = reserved(1, "ada", 0);
-    store.commit(&[call.clone().into(), settled(&call, 1, 40).into()]).unwrap();
-    store.reopen().unwrap();
-    assert_eq!(store.maintain(START_MS).unwrap(), Maintained { removed: 0, is_more: false });
-    assert_eq!(number(store_conn(&store), "SELECT tokens FROM accounts"), 40);
-}
-
-#[test]
 fn the_mark_follows_the_commits_and_the_checkpoints() {
     let folder = Folder::new();
     let (mut store, _) = folder.open(0);
@@ -307,11 +327,13 @@ fn the_mark_follows_the_commits_and_the_checkpoints() {
 
 #[test]
 fn a_ledger_holds_no_column_for_text_of_prompts_or_answers() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     let call = reserved(1, "ada", 0);
     store.commit(&[call.clone().into(), settled(&call, 1, 40).into()]).unwrap();
     let conn = store_conn(&store);
-    let mut statement = conn.prepare("SELECT name FROM pragma_table_info('calls') WHERE type = 'TEXT'").unwrap();
+    let mut statement =
+        conn.prepare("SELECT name FROM pragma_table_info('calls') WHERE type = 'TEXT'").unwrap();
     let names: Vec<String> =
         statement.query_map((), |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
     assert_eq!(names, ["request_id", "client", "endpoint", "provider", "model", "ending", "grade"]);
@@ -319,7 +341,8 @@ fn a_ledger_holds_no_column_for_text_of_prompts_or_answers() {
 
 #[test]
 fn people_read_calls_with_times_and_usd() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     let call = reserved(1, "ada", 1_500);
     let mut end = settled(&call, 2_750, 40);
     end.outcome = gateway_limits::Outcome::Spent { tokens: 40, cost: 123_000_000 };
@@ -334,7 +357,8 @@ fn people_read_calls_with_times_and_usd() {
 
 #[test]
 fn the_latest_moment_is_the_one_of_the_clock_that_never_goes_back() {
-    let (mut store, _) = Store::in_memory().unwrap();
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
     let mut stepped = reserved(2, "ada", 10);
     stepped.at.unix_ms = START_MS - 5_000;
     store.commit(&[stepped.clone().into(), reserved(1, "bob", 3).into()]).unwrap();

@@ -77,13 +77,11 @@ fn write<'a>(
     head: &mut Head,
     batch: &'a [Change],
 ) -> rusqlite::Result<Changed<'a>> {
-    // Of calls whose reservation is in this batch too.
-    let mut short: HashMap<u64, &Settlement> = HashMap::new();
+    // A call whose reservation is in this batch too becomes a row at once.
+    let mut ends: HashMap<u64, &Settlement> = HashMap::new();
     for change in batch {
-        if let Change::Settled(settlement) = change
-            && !held.open.contains_key(&settlement.id.0)
-        {
-            short.entry(settlement.id.0).or_insert(settlement);
+        if let Change::Settled(settlement) = change {
+            ends.entry(settlement.id.0).or_insert(settlement);
         }
     }
     let mut insert = conn.prepare_cached(INSERT)?;
@@ -92,7 +90,7 @@ fn write<'a>(
     let mut changed = Changed::default();
     for change in batch {
         match change {
-            Change::Reserved(reservation) => match short.get(&reservation.id.0) {
+            Change::Reserved(reservation) => match ends.get(&reservation.id.0) {
                 Some(settlement) => {
                     if insert_whole(&mut insert, reservation, settlement, head.seq.saturating_add(2))? {
                         head.reserved(reservation.id, reservation.at);
