@@ -289,6 +289,8 @@ fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) ->
         UpstreamFault::Stream(stream) => match stream {
             StreamFault::Upstream(error) => looks_of_event(dialect, provider, fault.status(), error),
             StreamFault::Malformed(_)
+            | StreamFault::Unreadable(_)
+            | StreamFault::OutOfOrder(_)
             | StreamFault::Truncated
             | StreamFault::FrameTooLarge { .. }
             | StreamFault::Empty => bad_gateway(),

@@ -13,12 +13,14 @@
 mod cursor;
 mod lexer;
 mod text;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use cursor::Cursor;
 pub use text::{decode_into, decoded, quoted};
+pub use writer::Writer;
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -5,9 +5,11 @@
 //! relayed in the upstream's own buffers ([`openai::ChatStream`]). Nothing here does I/O, starts a
 //! task or reads a clock, and no input makes it panic.
 
+pub mod conversation;
 pub mod echo;
 pub mod error;
 pub mod estimate;
+pub mod event;
 pub mod generate;
 pub mod json;
 pub mod openai;

@@ -37,7 +37,11 @@ impl Program {
 
     /// As [`start`](Self::start), at this address.
     pub async fn start_at(folder: &Path, address: &str) -> Self {
-        let mut command = command(folder, &["--listen", address]);
+        Self::started(command(folder, &["--listen", address])).await
+    }
+
+    /// As [`start`](Self::start), by this command, which must end up as the program.
+    pub async fn started(mut command: Command) -> Self {
         let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("the program starts");
         let output = collected(child.stdout.take().expect("it is piped"));

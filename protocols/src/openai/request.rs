@@ -59,6 +59,14 @@ pub enum RequestFault {
         /// The member.
         param: &'static str,
     },
+    /// A member, named by its path, that a translation has to understand and cannot.
+    #[error("`{member}` is not usable; expected {expected}")]
+    Member {
+        /// Its path, such as `messages[2].content[0].type`.
+        member: String,
+        /// What would have been.
+        expected: &'static str,
+    },
     /// `messages` has no element.
     #[error("`messages` is empty; send at least one message")]
     NoMessages,
@@ -66,13 +74,14 @@ pub enum RequestFault {
 
 impl RequestFault {
     /// The member at fault, for the `param` of an error answer.
-    pub fn param(&self) -> Option<&'static str> {
+    pub fn param(&self) -> Option<&str> {
         match self {
             Self::Empty | Self::Json(_) | Self::NotAnObject { .. } => None,
             Self::Duplicate { param }
             | Self::Missing { param }
             | Self::WrongType { param, .. }
             | Self::NotACount { param } => Some(param),
+            Self::Member { member, .. } => Some(member),
             Self::NoMessages => Some(Field::Messages.name()),
         }
     }

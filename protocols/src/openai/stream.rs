@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::event::AnswerStream;
 use crate::json;
 use crate::openai::chunk::{Choices, ChunkFault, Progress, Text};
 use crate::openai::outgoing::Outgoing;
@@ -46,6 +47,12 @@ pub enum StreamFault {
     /// An event whose data is no chunk.
     #[error("the upstream sent an event that is not a chat chunk: {0}")]
     Malformed(#[from] ChunkFault),
+    /// Another dialect's event that is not what the dialect defines.
+    #[error("the upstream sent an event that is not usable JSON: {0}")]
+    Unreadable(#[from] json::JsonFault),
+    /// Events in an order that no client could read.
+    #[error("the upstream's stream makes no sense: {0}")]
+    OutOfOrder(#[from] crate::event::OutOfOrder),
     /// The stream ended before every choice had its finish reason.
     #[error("the upstream's stream ended before the answer was complete")]
     Truncated,
@@ -320,5 +327,31 @@ impl ChatStream {
             outgoing.pass(&held.raw, held.in_chunk);
         }
         self.phase = Phase::Done;
+    }
+}
+
+impl AnswerStream for ChatStream {
+    fn push(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), StreamFault> {
+        Self::push(self, chunk, out)
+    }
+
+    fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), StreamFault> {
+        Self::finish(self, out)
+    }
+
+    fn contents(&self) -> u64 {
+        Self::contents(self)
+    }
+
+    fn is_terminal(&self) -> bool {
+        Self::is_terminal(self)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        Self::usage(self).copied()
+    }
+
+    fn counted(&self) -> Usage {
+        Self::counted(self)
     }
 }
