@@ -14,9 +14,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use gateway_actors::Lease;
-use gateway_limits::Usage;
-use gateway_protocols::estimate;
-use gateway_protocols::openai::{AnswerFault, ChatAnswer, ChatStream, StreamFault, UpstreamErrorBody};
+use gateway_protocols::event::{AnswerFault, AnswerStream, StreamFault, WholeAnswer};
+use gateway_protocols::openai::{ChatAnswer, UpstreamErrorBody};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
@@ -220,17 +219,20 @@ pub struct Call {
 /// A whole answer.
 #[derive(Debug)]
 pub struct Whole {
-    /// Its bytes, as they came.
+    /// What the client gets.
     pub bytes: Bytes,
-    /// Its content type.
+    /// The upstream's content type.
     pub content_type: Option<HeaderValue>,
     /// `openai-processing-ms`, if it came.
     pub processing_ms: Option<HeaderValue>,
     /// What it says.
-    pub answer: ChatAnswer,
+    pub answer: WholeAnswer,
     /// How long the upstream took.
     pub upstream_time: Duration,
 }
+
+/// Makes of an upstream's whole answer what the client gets, and says what is in it.
+pub type ReadWhole = Box<dyn FnOnce(Bytes) -> Result<(Bytes, WholeAnswer), AnswerFault> + Send>;
 
 /// A stream whose first content, or end, has come.
 #[derive(Debug)]
@@ -238,7 +240,7 @@ pub struct Opened {
     /// What may go to the client at once.
     pub held: VecDeque<Bytes>,
     /// What the stream has said so far.
-    pub scan: ChatStream,
+    pub scan: Box<dyn AnswerStream>,
     /// The rest.
     pub body: AnswerBody,
     /// The call's account.
@@ -254,28 +256,30 @@ impl Call {
     ///
     /// # Errors
     /// Whatever kept a usable answer from coming.
-    pub async fn whole(self, mut charge: Charge) -> Result<Whole, UpstreamFault> {
+    pub async fn whole(self, mut charge: Charge, read: ReadWhole) -> Result<Whole, UpstreamFault> {
         let sent = Instant::now();
-        match self.take_whole(&mut charge, sent).await {
+        match self.take_whole(&mut charge, sent, read).await {
             Ok(whole) => {
-                charge.complete(whole.answer.usage, || Usage {
-                    output: estimate::text_tokens(&whole.answer.text),
-                    ..Usage::default()
-                });
+                charge.complete(whole.answer.usage, || whole.answer.counted);
                 Ok(whole)
             }
             Err(fault) => Err(settle_failed(charge, fault)),
         }
     }
 
-    async fn take_whole(&self, charge: &mut Charge, sent: Instant) -> Result<Whole, UpstreamFault> {
+    async fn take_whole(
+        &self,
+        charge: &mut Charge,
+        sent: Instant,
+        read: ReadWhole,
+    ) -> Result<Whole, UpstreamFault> {
         let until = [(Clock::Answer, sent, Some(self.timeouts.answer)), self.total()];
         let head = self.head(charge, sent, until, false).await?;
         let (content_type, processing_ms) = passed(&head.headers);
         let mut body = decode::decoded(head.body, head.headers.get(CONTENT_ENCODING))
             .ok_or(UpstreamFault::Undecodable)?;
         let bytes = self.collect(&mut body, ANSWER_MAX, until).await?;
-        let answer = ChatAnswer::read(&bytes).map_err(UpstreamFault::Answer)?;
+        let (bytes, answer) = read(bytes).map_err(UpstreamFault::Answer)?;
         charge.written().await.map_err(|_| UpstreamFault::NotAccounted)?;
         Ok(Whole { bytes, content_type, processing_ms, answer, upstream_time: sent.elapsed() })
     }
@@ -284,10 +288,14 @@ impl Call {
     ///
     /// # Errors
     /// Whatever kept content from coming; the charge is settled.
-    pub async fn open(self, mut charge: Charge, mut scan: ChatStream) -> Result<Opened, UpstreamFault> {
+    pub async fn open(
+        self,
+        mut charge: Charge,
+        mut scan: Box<dyn AnswerStream>,
+    ) -> Result<Opened, UpstreamFault> {
         let sent = Instant::now();
         let mut held = VecDeque::new();
-        let first = self.first_content(&mut charge, &mut scan, &mut held, sent).await;
+        let first = self.first_content(&mut charge, &mut *scan, &mut held, sent).await;
         let written = charge.written().await.map_err(|_| UpstreamFault::NotAccounted);
         match first.and_then(|first| written.map(|()| first)) {
             Ok((body, processing_ms)) => {
@@ -301,7 +309,7 @@ impl Call {
     async fn first_content(
         &self,
         charge: &mut Charge,
-        scan: &mut ChatStream,
+        scan: &mut dyn AnswerStream,
         held: &mut VecDeque<Bytes>,
         sent: Instant,
     ) -> Result<(AnswerBody, Option<HeaderValue>), UpstreamFault> {
@@ -317,7 +325,7 @@ impl Call {
         while let Some(chunk) = self.next(&mut body, until).await? {
             held_bytes += chunk.len();
             scan.push(chunk, held).map_err(UpstreamFault::Stream)?;
-            if scan.has_content() || scan.is_terminal() || held_bytes > HELD_MAX {
+            if scan.contents() > 0 || scan.is_terminal() || held_bytes > HELD_MAX {
                 return Ok((body, processing_ms));
             }
         }

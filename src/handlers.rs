@@ -41,6 +41,7 @@ const HEADERS_EXPECTED: usize = 24;
 static X_GATEWAY_PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
 static X_GATEWAY_MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
 static X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
+static X_GATEWAY_DROPPED: HeaderName = HeaderName::from_static("x-gateway-dropped");
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Routes for everybody.
@@ -115,6 +116,8 @@ struct Dispatched {
 struct Shown {
     target: Target,
     limits: Option<View>,
+    /// Members that a translation left out.
+    dropped: Vec<String>,
 }
 
 /// Asks the tree.
@@ -140,14 +143,14 @@ async fn dispatch(
         tokens: prompt_tokens.saturating_add(output_tokens),
         cost: price.map_or(0, |price| price.bound(prompt_tokens, output_tokens)),
     };
-    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint, price };
+    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint, price, key: None };
     let admission = front.gateway.admit_with(client.id.clone(), ask, target.clone(), memo);
     let wait = ADMISSION_WAIT + resolved.provider.queue.wait;
     let dispatch = match tokio::time::timeout(wait, admission).await {
         Ok(answer) => answer?,
         Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
-    let shown = Shown { target: resolved.target.clone(), limits: dispatch.limits };
+    let shown = Shown { target: resolved.target.clone(), limits: dispatch.limits, dropped: Vec::new() };
     Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
 }
 
@@ -161,6 +164,10 @@ impl Shown {
         let named = [(&X_GATEWAY_PROVIDER, &*self.target.provider), (&X_GATEWAY_MODEL, &*self.target.model)];
         for (name, value) in named {
             headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));
+        }
+        if !self.dropped.is_empty() {
+            let names = HeaderValue::try_from(self.dropped.join(", "));
+            headers.extend(names.map(|names| (X_GATEWAY_DROPPED.clone(), names)));
         }
         headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from_static("1"));
         let whole = exchange.arrived.elapsed();

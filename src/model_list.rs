@@ -87,7 +87,9 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
         api_key: key.api_key.clone(),
     };
     let (method, headers) = (Method::GET, HeaderMap::new());
-    let request = UpstreamRequest { method, path: "/models", headers, body: bytes::Bytes::new() };
+    let auth = provider.quirks.auth;
+    let request =
+        UpstreamRequest { method, path: "/models".into(), auth, headers, body: bytes::Bytes::new() };
     let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, &request).await.ok()?;
     if answer.status != StatusCode::OK {
         return None;

@@ -19,7 +19,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use gateway_protocols::error::Dialect;
-use gateway_protocols::openai::ChatStream;
+use gateway_protocols::event::AnswerStream;
 use sync_wrapper::SyncWrapper;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -38,6 +38,9 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// An SSE comment, which every client skips.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// The same for clients of Anthropic's API, whose SDKs know this event.
+const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
 /// U+FEFF in UTF-8, which may stand before an event stream's first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -89,7 +92,7 @@ enum Phase {
 
 /// A stream between its first content and its end.
 struct Flow {
-    scan: ChatStream,
+    scan: Box<dyn AnswerStream>,
     body: AnswerBody,
     /// Gone once it is settled.
     charge: Charge,
@@ -100,7 +103,7 @@ struct Flow {
 /// What is left of a stream behind its terminal event: the end of the body, and the second half of the event's
 /// own line end where the network cut it.
 struct Rest {
-    scan: ChatStream,
+    scan: Box<dyn AnswerStream>,
     body: AnswerBody,
 }
 
@@ -140,7 +143,7 @@ impl Relay {
     /// Relays a stream whose first content is late: comments keep the connection until it comes.
     pub fn opening(context: RelayContext, opening: Opening, cut_off: WaitForCancellationFutureOwned) -> Self {
         let mut relay = Self::new(context, Phase::Opening(SyncWrapper::new(opening)), cut_off);
-        relay.out.push_back(Bytes::from_static(KEEP_ALIVE));
+        relay.keep_alive();
         relay
     }
 
@@ -160,13 +163,21 @@ impl Relay {
         }
     }
 
+    fn keep_alive(&mut self) {
+        let sign_of_life = match self.context.dialect {
+            Dialect::Anthropic => PING,
+            _ => KEEP_ALIVE,
+        };
+        self.out.push_back(Bytes::from_static(sign_of_life));
+    }
+
     fn start(&mut self, opened: Opened) {
         let Opened { held, scan, body, mut charge, .. } = opened;
         self.out.extend(held);
         self.in_burst = true;
         self.last_chunk = Instant::now();
         if scan.is_terminal() {
-            charge.complete(scan.usage().copied(), || scan.counted());
+            charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
         } else {
             charge.relayed(scan.counted());
@@ -248,7 +259,7 @@ impl Relay {
     fn complete(&mut self) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             let Flow { scan, charge, body, .. } = flow;
-            charge.complete(scan.usage().copied(), || scan.counted());
+            charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
             self.in_burst = true;
             self.last_chunk = Instant::now();
@@ -308,7 +319,7 @@ impl Relay {
                 if let Phase::Ending(rest) = &mut self.phase {
                     *rest = None;
                 } else {
-                    self.out.push_back(Bytes::from_static(KEEP_ALIVE));
+                    self.keep_alive();
                 }
                 return Poll::Ready(());
             }

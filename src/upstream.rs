@@ -6,6 +6,7 @@
 //! Fails    with a [`WireFault`] that says whether a byte of an answer had come. Redirects, environment
 //!          proxies, decompression and hidden retries are off: what an upstream says is what `call.rs` sees.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
 use std::pin::Pin;
@@ -109,13 +110,43 @@ impl WireFault {
     }
 }
 
+/// The header that carries the key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// `authorization: Bearer KEY`
+    #[default]
+    Bearer,
+    /// `api-key: KEY`, Azure's
+    ApiKey,
+    /// `x-api-key: KEY`, Anthropic's
+    XApiKey,
+    /// `x-goog-api-key: KEY`, Google's
+    XGoogApiKey,
+}
+
+impl Auth {
+    fn header(self, key: &str) -> Result<(HeaderName, HeaderValue), http::header::InvalidHeaderValue> {
+        let bare = |name| Ok((HeaderName::from_static(name), HeaderValue::from_str(key)?));
+        let (name, mut value) = match self {
+            Self::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))?),
+            Self::ApiKey => bare("api-key")?,
+            Self::XApiKey => bare("x-api-key")?,
+            Self::XGoogApiKey => bare("x-goog-api-key")?,
+        };
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}
+
 /// What is sent.
 #[derive(Debug, Clone)]
 pub struct UpstreamRequest {
     /// The method.
     pub method: Method,
-    /// The path below the endpoint's base URL, with a leading slash.
-    pub path: &'static str,
+    /// The path below the endpoint's base URL, with a leading slash, and what follows it.
+    pub path: Cow<'static, str>,
+    /// How the key is presented.
+    pub auth: Auth,
     /// Headers; the key and `accept-encoding` are added here.
     pub headers: HeaderMap,
     /// The body.
@@ -207,7 +238,8 @@ struct Clients {
 #[derive(Debug)]
 pub struct Upstreams {
     by_connect_timeout: HashMap<Duration, Clients>,
-    /// Parsed addresses, by base URL and path: as many as the settings have endpoints and we have routes.
+    /// Parsed addresses, by base URL and path: as many as the settings have endpoints and we have routes. Those
+    /// with a model's name in them are not kept.
     uris: DashMap<(Arc<str>, &'static str), Uri>,
 }
 
@@ -251,7 +283,10 @@ impl Upstreams {
         request: &UpstreamRequest,
     ) -> Result<UpstreamAnswer, WireFault> {
         let clients = self.by_connect_timeout.get(&connect_timeout).ok_or(WireFault::BadAddress)?;
-        let uri = self.uri(endpoint, request.path)?;
+        let uri = match &request.path {
+            Cow::Borrowed(path) => self.uri(endpoint, path)?,
+            Cow::Owned(path) => uri(endpoint, path)?,
+        };
         match attempt(&clients.pooled, endpoint, uri.clone(), request).await {
             Err(fault) if fault.may_resend() => attempt(&clients.fresh, endpoint, uri, request).await,
             other => other,
@@ -263,10 +298,14 @@ impl Upstreams {
         if let Some(uri) = self.uris.get(&key) {
             return Ok(uri.clone());
         }
-        let uri = Uri::try_from(format!("{}{path}", endpoint.base_url)).map_err(|_| WireFault::BadAddress)?;
+        let uri = uri(endpoint, path)?;
         self.uris.insert(key, uri.clone());
         Ok(uri)
     }
+}
+
+fn uri(endpoint: &Endpoint, path: &str) -> Result<Uri, WireFault> {
+    Uri::try_from(format!("{}{path}", endpoint.base_url)).map_err(|_| WireFault::BadAddress)
 }
 
 impl Clients {
@@ -334,10 +373,8 @@ async fn attempt(
     headers
         .insert(USER_AGENT, HeaderValue::from_static(concat!("dsp-ai-gateway/", env!("CARGO_PKG_VERSION"))));
     if let Some(key) = &endpoint.api_key {
-        let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
-        let mut bearer = bearer.map_err(|_| WireFault::BadAddress)?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
+        let (name, value) = request.auth.header(key.expose()).map_err(|_| WireFault::BadAddress)?;
+        headers.insert(name, value);
     }
     let answer = client.request(outgoing).await.map_err(|error| {
         if !error.is_connect() {

@@ -61,6 +61,7 @@ impl Calls {
                 request_id: format!("req_{call:026}").into(),
                 endpoint: "chat/completions",
                 price: Some(Price { input: 50_000, output: 400_000, ..Price::FREE }),
+                key: None,
             },
             target: self.target(call),
         })

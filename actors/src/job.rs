@@ -32,6 +32,8 @@ pub struct Memo {
     pub endpoint: &'static str,
     /// What the target charges; `None` when nobody knows, and then nothing is booked as its cost.
     pub price: Option<Price>,
+    /// The name of the one key that will do, for what an upstream keeps there; `None` takes any.
+    pub key: Option<Arc<str>>,
 }
 
 /// Identifies a job while it waits, so that it can be cancelled.
@@ -47,6 +49,8 @@ pub struct Job {
     pub(crate) target: Target,
     /// Taken by the admission.
     pub(crate) memo: Memo,
+    /// The one key that will do, for what an upstream keeps there.
+    pub(crate) key: Option<Arc<str>>,
     pub(crate) admission: Option<Admission>,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Option<View>,
@@ -62,7 +66,18 @@ impl Job {
         memo: Memo,
     ) -> (Box<Self>, oneshot::Receiver<Result<Dispatch, Refused>>) {
         let (reply, answer) = oneshot::channel();
-        let job = Self { id, client, ask, target, memo, admission: None, lease: None, limits: None, reply };
+        let job = Self {
+            id,
+            client,
+            ask,
+            target,
+            key: memo.key.clone(),
+            memo,
+            admission: None,
+            lease: None,
+            limits: None,
+            reply,
+        };
         (Box::new(job), answer)
     }
 

@@ -36,8 +36,11 @@ use crate::shared::Shared;
 use crate::tree::Node;
 
 pub use fault::StoreFault;
-pub use query::{Column, UsageQuery, UsageRow, usage};
-pub use store::{Change, Durability, Maintained, Recovered, Reservation, Settlement, Store, StoreSettings};
+pub use query::{Column, UsageQuery, UsageRow, answer_owner, usage};
+pub use store::{
+    AnswerOwner, Change, Durability, KeptAnswer, Maintained, Recovered, Reservation, Settlement, Store,
+    StoreSettings,
+};
 
 pub(crate) use journal::Journal;
 

@@ -317,7 +317,19 @@ impl ProviderPool {
 
     /// Takes a place at one key and hands the job to its Provider. Gives the job back when none is up.
     fn lend(&self, state: &PoolState, mut job: Box<Job>) -> Result<(), Box<Job>> {
-        let Some(up) = choose(&state.members) else { return Err(job) };
+        let Some(up) = (match job.key.clone() {
+            None => choose(&state.members),
+            Some(name) => match state.members.iter().find(|m| m.key.endpoint.key_name == name) {
+                Some(member) => member.up.as_ref(),
+                // It went with a reload.
+                None => {
+                    job.refuse(Refusal::NoProvider { provider: format!("{}/{name}", state.settings.name) });
+                    return Ok(());
+                }
+            },
+        }) else {
+            return Err(job);
+        };
         job.lease = Some(Lease::new(job.target.clone(), up));
         match up.provider.forward(job) {
             Ok(()) => Ok(()),

@@ -20,7 +20,7 @@ use crate::clients_supervisor::ClientsMessage;
 use crate::dispatch::{Gauge, OpenAdmissions};
 use crate::gate::Door;
 use crate::job::{Job, JobId, Stranded};
-use crate::ledger::{Backing, Journal, Recovered};
+use crate::ledger::{AnswerOwner, Backing, Journal, KeptAnswer, Recovered};
 use crate::provider_pool::{PoolMessage, PoolSettings};
 use crate::providers_supervisor::ProvidersMessage;
 use crate::refusal::Refusal;
@@ -125,6 +125,17 @@ impl Shared {
     /// Calls in flight over all providers, counted by their leases.
     pub fn calls_in_flight(&self) -> usize {
         self.gauges.iter().map(|gauge| gauge.in_flight()).sum()
+    }
+
+    /// Notes whose an answer is that its upstream keeps under an id.
+    pub fn keep_answer(&self, id: &str, owner: AnswerOwner) {
+        self.journal.keep(KeptAnswer { id: id.into(), owner, at: self.clock.now() });
+    }
+
+    /// Whose an answer is, if it was made a short time ago; for older ones ask
+    /// [`answer_owner`](crate::ledger::answer_owner).
+    pub fn recent_answer(&self, id: &str) -> Option<AnswerOwner> {
+        self.journal.recent_answer(id)
     }
 
     /// Entries that wait to be written by the Ledger.

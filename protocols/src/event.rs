@@ -139,11 +139,7 @@ pub trait AnswerStream: Debug + Send + Sync {
     ///
     /// # Errors
     /// A [`StreamFault`], once; what was good before it is in `out`.
-    fn push(
-        &mut self,
-        chunk: Bytes,
-        out: &mut std::collections::VecDeque<Bytes>,
-    ) -> Result<(), StreamFault>;
+    fn push(&mut self, chunk: Bytes, out: &mut std::collections::VecDeque<Bytes>) -> Result<(), StreamFault>;
 
     /// The upstream has closed.
     ///

@@ -66,8 +66,10 @@ pub enum Problem {
     NotABaseUrl,
     #[error("unknown {what} `{written}`; use one of {}", allowed.join(", "))]
     UnknownWord { what: &'static str, written: String, allowed: Vec<String> },
-    #[error("kind `{kind}` is not served by this version; use openai or echo")]
-    KindNotServed { kind: &'static str },
+    #[error("expected a header as \"name: value\", in visible ASCII characters")]
+    NotAHeader,
+    #[error("expected what follows the `?` of an address, such as \"api-version=2025-04-01-preview\"")]
+    NotAQuery,
     #[error("not used by a provider of kind `echo`; remove it")]
     NotForEcho,
     #[error("beside `api_key_env`; keep one of the two")]

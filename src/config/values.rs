@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use gateway_actors::glob::{Glob, MODEL_NAME_MAX, is_model_name};
 use gateway_limits::PICO_PER_USD;
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 use jiff::civil::Date;
 
@@ -191,6 +191,30 @@ pub(crate) fn base_url(value: &Value) -> Read<String> {
         return Ok(written.trim_end_matches('/').to_owned());
     }
     Err(Problem::NotABaseUrl)
+}
+
+/// What follows the `?` of every address of a provider.
+pub(crate) fn query(value: &Value) -> Read<String> {
+    let written = string(value, "a query such as \"api-version=2025-04-01-preview\"")?;
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"#?\"<>\\^`{|}".contains(&byte);
+    if !written.is_empty() && written.bytes().all(fits) {
+        return Ok(written.to_owned());
+    }
+    Err(Problem::NotAQuery)
+}
+
+/// The name of a header.
+pub(crate) fn header_name(value: &Value) -> Read<HeaderName> {
+    string(value, "the name of a header")?.parse().map_err(|_| Problem::NotAHeader)
+}
+
+/// A header with its value.
+pub(crate) fn header(value: &Value) -> Read<(HeaderName, HeaderValue)> {
+    let written = string(value, "a header as \"name: value\"")?;
+    let parsed = written.split_once(':').and_then(|(name, value)| {
+        Some((name.trim().parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
+    });
+    parsed.ok_or(Problem::NotAHeader)
 }
 
 /// The name of an environment variable. A key written in its place is not shown.

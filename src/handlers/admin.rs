@@ -15,7 +15,6 @@ use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::respond;
 use crate::routes::{Matched, Route};
-use crate::settings::ProviderKind;
 
 use super::usage;
 
@@ -133,10 +132,7 @@ async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {
         let own = keys.iter().filter(|key| key.provider == provider.name);
         json!({
             "name": &*provider.name,
-            "kind": match provider.kind {
-                ProviderKind::OpenAi => "openai",
-                ProviderKind::Echo => "echo",
-            },
+            "kind": provider.kind.as_str(),
             "can_be_called": provider.can_be_called(),
             "max_concurrency": provider.max_concurrency,
             "keys": own.map(key).collect::<Vec<_>>(),

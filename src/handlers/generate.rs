@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use gateway_actors::Client;
-use gateway_protocols::estimate;
 use gateway_protocols::generate::{self, FaultKind, GenerateRequest, ValidationFault};
-use gateway_protocols::openai::ChatRequest;
+use gateway_protocols::openai::{ChatAnswer, ChatRequest};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use serde_json::json;
@@ -18,7 +17,7 @@ use crate::front::{Exchange, Front};
 use crate::resolve::{self, Missing};
 use crate::respond;
 
-use super::openai::upstream_request;
+use super::openai::{passed, upstream_request};
 use super::{Dispatched, cap, dispatch};
 
 /// The endpoint's name in the ledger.
@@ -61,16 +60,18 @@ pub async fn generate(
         arrived: exchange.arrived,
         request: upstream_request(exchange, chat),
     };
-    Ok(match call.whole(charge).await {
+    Ok(match call.whole(charge, Box::new(passed)).await {
         Ok(whole) => {
             let answer = &whole.answer;
+            // It was read before, so it can be read.
+            let text = ChatAnswer::read(&whole.bytes).map(|answer| answer.text).unwrap_or_default();
             let (prompt, completion) = match &answer.usage {
                 Some(usage) => (usage.prompt_tokens(), usage.completion_tokens()),
-                None => (prompt_tokens, estimate::text_tokens(&answer.text)),
+                None => (prompt_tokens, answer.counted.total()),
             };
             let total = answer.usage.as_ref().map_or(prompt + completion, |usage| usage.total());
             let model = answer.model.as_deref().unwrap_or(&resolved.target.model);
-            let body = generate::answer(&answer.text, model, prompt, completion, total);
+            let body = generate::answer(&text, model, prompt, completion, total);
             shown.sign(exchange, respond::json(body), Some(whole.upstream_time))
         }
         Err(fault) => shown.failed(exchange, fault),

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use gateway_actors::Client;
-use gateway_protocols::openai::{CapMember, ChatRequest, ChatStream, Rewrite, StreamOptions};
+use gateway_protocols::estimate;
+use gateway_protocols::event::{AnswerFault, AnswerStream, WholeAnswer};
+use gateway_protocols::openai::{CapMember, ChatAnswer, ChatRequest, ChatStream, Rewrite, StreamOptions};
+use gateway_protocols::usage::Usage;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reply::{Reply, Response};
@@ -18,7 +21,7 @@ use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::relay::{Relay, RelayContext};
 use crate::resolve::{self, Asker, GROQ, Resolved};
-use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest};
+use crate::upstream::{Auth, PASSED_UPSTREAM, UpstreamRequest};
 
 use super::{Dispatched, Shown, cap, dispatch, prompt_tokens};
 
@@ -68,14 +71,14 @@ pub async fn chat(
         request: upstream_request(exchange, request.rewrite(&rewrite)),
     };
     if request.stream() {
-        let scan = ChatStream::new(StreamOptions {
+        let scan = Box::new(ChatStream::new(StreamOptions {
             show_usage: request.include_usage(),
             max_frame_bytes: EVENT_MAX,
-        });
+        }));
         drop(body);
         return Ok(stream(front, exchange, &resolved, call, charge, scan, shown, in_flight.into()).await);
     }
-    Ok(match call.whole(charge).await {
+    Ok(match call.whole(charge, Box::new(passed)).await {
         Ok(whole) => {
             let mut response = Response::new(whole.bytes.into());
             let headers = response.headers_mut();
@@ -86,6 +89,13 @@ pub async fn chat(
         }
         Err(fault) => shown.failed(exchange, fault),
     })
+}
+
+/// A chat answer that passes as it came.
+pub(super) fn passed(body: bytes::Bytes) -> Result<(bytes::Bytes, WholeAnswer), AnswerFault> {
+    let ChatAnswer { usage, text, model } = ChatAnswer::read(&body)?;
+    let counted = Usage { output: estimate::text_tokens(&text), ..Usage::default() };
+    Ok((body, WholeAnswer { usage, counted, model }))
 }
 
 /// The member that holds the caller's cap.
@@ -103,7 +113,13 @@ pub(super) fn upstream_request(exchange: &Exchange, body: bytes::Bytes) -> Upstr
     }
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-    UpstreamRequest { method: Method::POST, path: "/chat/completions", headers, body }
+    UpstreamRequest {
+        method: Method::POST,
+        path: "/chat/completions".into(),
+        auth: Auth::Bearer,
+        headers,
+        body,
+    }
 }
 
 /// Waits for the first content, or no longer than `hold_back`, and relays.
@@ -117,7 +133,7 @@ async fn stream(
     resolved: &Resolved,
     call: Call,
     charge: Charge,
-    scan: ChatStream,
+    scan: Box<dyn AnswerStream>,
     shown: Shown,
     in_flight: InFlight,
 ) -> Response {

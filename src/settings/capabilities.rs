@@ -90,7 +90,7 @@ impl Capabilities {
     pub(crate) fn read(file: &Path, providers: &Providers, report: &mut Report) -> Self {
         let is_free = |kind| match kind {
             ProviderKind::Echo => true,
-            ProviderKind::OpenAi => false,
+            ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::Gemini => false,
         };
         let free = providers.values().filter(|provider| is_free(provider.kind));
         let free = free.map(|provider| (&*provider.name).into()).collect();

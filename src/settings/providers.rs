@@ -14,12 +14,25 @@ use std::time::Duration;
 
 use gateway_actors::glob::Glob;
 use gateway_actors::secret::Secret;
+use http::{HeaderName, HeaderValue};
 
 use super::{Env, TimeoutOverrides, Timeouts};
 use crate::config::{Concern, Document, Place, Problem, Report, Section, Value, read_text, values};
+use crate::upstream::Auth;
 
 /// The heaviest weight of a key: a finer split than a thousandth is lost in the random choice.
 const WEIGHT_MAX: u32 = 1_000;
+
+/// Headers that a key may stand in.
+const AUTHS: &[(&str, Auth)] = &[
+    ("bearer", Auth::Bearer),
+    ("api-key", Auth::ApiKey),
+    ("x-api-key", Auth::XApiKey),
+    ("x-goog-api-key", Auth::XGoogApiKey),
+];
+
+/// Whether a translation is lenient.
+const TRANSLATE: &[(&str, bool)] = &[("strict", false), ("lenient", true)];
 
 /// All providers, by name.
 pub type Providers = BTreeMap<Arc<str>, Arc<ProviderSettings>>;
@@ -29,8 +42,24 @@ pub type Providers = BTreeMap<Arc<str>, Arc<ProviderSettings>>;
 pub enum ProviderKind {
     /// OpenAI's, which many servers speak.
     OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// Gemini's.
+    Gemini,
     /// Built in: answers with the prompt and calls nobody.
     Echo,
+}
+
+impl ProviderKind {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Echo => "echo",
+        }
+    }
 }
 
 /// `[providers.NAME]`.
@@ -42,6 +71,10 @@ pub struct ProviderSettings {
     pub kind: ProviderKind,
     /// Its keys or regions; at least one.
     pub keys: Vec<KeySettings>,
+    /// In which its servers differ from others of its kind.
+    pub quirks: Quirks,
+    /// Whether a translation leaves out what has no equal on its side, instead of refusing it.
+    pub is_lenient: bool,
     /// The model of a request that names none.
     pub default_model: Option<String>,
     /// Model names without a provider before them that belong here.
@@ -59,6 +92,23 @@ impl ProviderSettings {
     pub fn can_be_called(&self) -> bool {
         self.keys.iter().any(KeySettings::can_be_used)
     }
+}
+
+/// In which a provider's servers differ from others of its kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// The header that carries the key.
+    pub auth: Auth,
+    /// What follows every path, such as `api-version=2025-04-01-preview` (Azure).
+    pub query: Option<String>,
+    /// Headers that every request has, such as OpenRouter's `HTTP-Referer`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether it has OpenAI's Responses API; else that is translated to its chat API.
+    pub responses: bool,
+    /// Whether it must not be asked for the usage of a stream: it refuses `stream_options`, and tells anyway.
+    pub tells_usage_unasked: bool,
+    /// The header that has the count of cached prompt tokens (Fireworks).
+    pub cached_tokens_header: Option<HeaderName>,
 }
 
 /// Requests that wait for a provider.
@@ -141,6 +191,13 @@ struct Written {
     queue_max: Option<u32>,
     queue_wait: Option<Duration>,
     timeouts: TimeoutOverrides,
+    auth: Option<Auth>,
+    query: Option<String>,
+    headers: Option<Vec<(HeaderName, HeaderValue)>>,
+    responses: Option<bool>,
+    stream_options: Option<bool>,
+    cached_tokens_header: Option<HeaderName>,
+    is_lenient: Option<bool>,
 }
 
 impl Written {
@@ -159,6 +216,13 @@ impl Written {
             queue_max: self.queue_max.or(upstream.queue_max),
             queue_wait: self.queue_wait.or(upstream.queue_wait),
             timeouts: self.timeouts.or(upstream.timeouts),
+            auth: self.auth.or(upstream.auth),
+            query: self.query.or(upstream.query),
+            headers: self.headers.or(upstream.headers),
+            responses: self.responses.or(upstream.responses),
+            stream_options: self.stream_options.or(upstream.stream_options),
+            cached_tokens_header: self.cached_tokens_header.or(upstream.cached_tokens_header),
+            is_lenient: self.is_lenient.or(upstream.is_lenient),
         }
     }
 }
@@ -209,6 +273,19 @@ impl<'a> Surroundings<'a> {
             name: name.into(),
             kind,
             keys,
+            quirks: Quirks {
+                auth: written.auth.unwrap_or(match kind {
+                    ProviderKind::Anthropic => Auth::XApiKey,
+                    ProviderKind::Gemini => Auth::XGoogApiKey,
+                    ProviderKind::OpenAi | ProviderKind::Echo => Auth::Bearer,
+                }),
+                query: written.query,
+                headers: written.headers.unwrap_or_default(),
+                responses: written.responses.unwrap_or(false),
+                tells_usage_unasked: written.stream_options == Some(false),
+                cached_tokens_header: written.cached_tokens_header,
+            },
+            is_lenient: written.is_lenient.unwrap_or(false),
             default_model: written.default_model,
             models,
             max_concurrency: written.max_concurrency.filter(|most| *most > 0),
@@ -241,6 +318,13 @@ impl<'a> Surroundings<'a> {
             queue_max,
             queue_wait,
             timeouts: TimeoutOverrides::read(section.section("timeouts", report), report),
+            auth: section.get("auth", values::one_of("header", AUTHS), report),
+            query: section.get("query", values::query, report),
+            headers: section.list("headers", values::header, report),
+            responses: section.get("responses", values::boolean, report),
+            stream_options: section.get("stream_options", values::boolean, report),
+            cached_tokens_header: section.get("cached_tokens_header", values::header_name, report),
+            is_lenient: section.get("translate", values::one_of("way to translate", TRANSLATE), report),
         }
     }
 
@@ -316,17 +400,13 @@ impl<'a> Surroundings<'a> {
 }
 
 fn kind(value: &Value) -> Result<ProviderKind, Problem> {
-    match values::text(value)?.as_str() {
-        "openai" => Ok(ProviderKind::OpenAi),
-        "echo" => Ok(ProviderKind::Echo),
-        "anthropic" => Err(Problem::KindNotServed { kind: "anthropic" }),
-        "gemini" => Err(Problem::KindNotServed { kind: "gemini" }),
-        written => Err(Problem::UnknownWord {
-            what: "kind",
-            written: written.to_owned(),
-            allowed: vec!["openai".to_owned(), "echo".to_owned()],
-        }),
-    }
+    const KINDS: &[(&str, ProviderKind)] = &[
+        ("openai", ProviderKind::OpenAi),
+        ("anthropic", ProviderKind::Anthropic),
+        ("gemini", ProviderKind::Gemini),
+        ("echo", ProviderKind::Echo),
+    ];
+    values::one_of("kind", KINDS)(value)
 }
 
 /// Every upstream needs an address, and the echo provider has none.
@@ -339,7 +419,7 @@ fn check_upstream(kind: ProviderKind, section: &Section<'_>, keys: &[KeySettings
                 }
             }
         }
-        ProviderKind::OpenAi => {
+        ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::Gemini => {
             if !section.has("base_url") && keys.iter().any(|key| key.base_url.is_empty()) {
                 let expected = "the address of its API, such as \"https://api.example.com/v1\"";
                 section.fault("base_url", Problem::Missing { expected }, report);

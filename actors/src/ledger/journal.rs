@@ -14,10 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use dashmap::DashMap;
 use gateway_limits::{Now, Record, Saved};
 use tokio::time::Instant;
 
-use super::store::{Change, Reservation, Settlement};
+use super::store::{AnswerOwner, Change, KeptAnswer, Reservation, Settlement};
 use super::writer::Trouble;
 use super::{Backing, LedgerMessage};
 use crate::client::ClientId;
@@ -27,6 +28,9 @@ use crate::refusal::Refusal;
 
 /// Entries that may wait. One takes about 50 bytes; at 200,000 committed per second this is half a second.
 const BEHIND_MAX: usize = 100_000;
+
+/// Kept answers in memory: far more than a writer is ever behind by.
+const RECENT_ANSWERS_MAX: usize = 10_000;
 
 /// A write that takes longer hangs: in a disk, or a network drive that is gone.
 const WRITE_MAX: Duration = Duration::from_secs(4);
@@ -42,6 +46,7 @@ type LoadReply = Box<dyn FnOnce(Saved) + Send>;
 enum Entry {
     Write(Write),
     Load { client: ClientId, reply: LoadReply },
+    Keep(KeptAnswer),
     Forget { client: ClientId, now: Now },
 }
 
@@ -71,6 +76,8 @@ pub(crate) struct Journal {
     /// Counts the Ledgers: a writer of an earlier one leaves the books to the next.
     turn: AtomicU64,
     ledger: ArcSwapOption<Door<LedgerMessage>>,
+    /// Kept answers that may not be in the file yet.
+    recent_answers: DashMap<Arc<str>, AnswerOwner>,
     books: Mutex<Books>,
 }
 
@@ -91,6 +98,7 @@ impl Journal {
             writing_since: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             ledger: ArcSwapOption::empty(),
+            recent_answers: DashMap::new(),
             books: Mutex::new(Books {
                 queue,
                 backing: Some(backing),
@@ -114,6 +122,21 @@ impl Journal {
     /// Writes how an admission ended. Never blocks; the second time changes nothing.
     pub(crate) fn settled(&self, open: Arc<OpenAdmission>, at: Now) {
         self.queue(Entry::Write(Write { what: What::Settled, open, at }));
+    }
+
+    /// Writes whose an answer is that its upstream keeps. Never blocks.
+    pub(crate) fn keep(&self, kept: KeptAnswer) {
+        if self.recent_answers.len() >= RECENT_ANSWERS_MAX {
+            // They are in the file by now; where nothing is written, they are lost.
+            self.recent_answers.clear();
+        }
+        self.recent_answers.insert(Arc::clone(&kept.id), kept.owner.clone());
+        self.queue(Entry::Keep(kept));
+    }
+
+    /// Whose an answer is, if it was made a short time ago; else the file says.
+    pub(crate) fn recent_answer(&self, id: &str) -> Option<AnswerOwner> {
+        self.recent_answers.get(id).map(|owner| owner.clone())
     }
 
     /// Asks for what is known of a client, behind all that was written before.
@@ -258,6 +281,7 @@ impl Books {
         match entry {
             Entry::Write(write) => return self.write(journal, write),
             Entry::Load { client, reply } => reply(self.accounts.get(&client).cloned().unwrap_or_default()),
+            Entry::Keep(kept) => return self.in_hand.push(Change::Kept(kept)),
             Entry::Forget { client, now } => {
                 if let Some(saved) = self.accounts.get_mut(&client) {
                     saved.forget(now);

@@ -10,12 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 
 use super::fault::StoreFault;
 use super::schema::{self, Kind, MIGRATIONS};
-use super::store::{from_stored, stored};
-use super::sums::{Tally, text};
+use super::store::{AnswerOwner, from_stored, stored};
+use super::sums::{Tally, client as row_client, text};
 use crate::client::ClientId;
 
 /// How long a reader may take. 90 days of 10,000 clients and 2 models, 1.8 million sums, take 1 s.
@@ -96,23 +96,41 @@ pub fn usage(path: &Path, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreFaul
     usage_within(path, query, READ_MAX)
 }
 
-fn usage_within(path: &Path, query: &UsageQuery, limit: Duration) -> Result<Vec<UsageRow>, StoreFault> {
-    let conn = open(path, limit)?;
-    match schema::look(&conn, path, MIGRATIONS)? {
-        Kind::New => return Err(StoreFault::NoLedger { path: path.to_owned() }),
-        Kind::Ledger { version } if version < MIGRATIONS.len() => {
-            return Err(StoreFault::OtherSchema {
-                path: path.to_owned(),
-                found: i64::try_from(version).unwrap_or(i64::MAX),
-                known: MIGRATIONS.len(),
-            });
-        }
-        Kind::Ledger { .. } => {}
+/// Whose an answer is that its upstream keeps under this id; `None` when it was never asked for here, or more than 30
+/// days ago.
+///
+/// # Errors
+/// As [`usage`].
+pub fn answer_owner(path: &Path, id: &str) -> Result<Option<AnswerOwner>, StoreFault> {
+    const OWNER: &str = "SELECT client, provider, key FROM answers WHERE id = ?1";
+    let conn = open_current(path, READ_MAX)?;
+    let owner = conn.query_row(OWNER, [id], |row| Ok((row_client(row, 0)?, text(row, 1)?, text(row, 2)?)));
+    match owner.optional().map_err(|error| StoreFault::of(path, error))? {
+        Some((Some(client), provider, key)) => Ok(Some(AnswerOwner { client, provider, key })),
+        _ => Ok(None),
     }
+}
+
+fn usage_within(path: &Path, query: &UsageQuery, limit: Duration) -> Result<Vec<UsageRow>, StoreFault> {
+    let conn = open_current(path, limit)?;
     sums(&conn, query).map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => StoreFault::ReadTooLong { path: path.to_owned(), limit },
         _ => StoreFault::of(path, error),
     })
+}
+
+/// Opens a ledger of this version's schema.
+fn open_current(path: &Path, limit: Duration) -> Result<Connection, StoreFault> {
+    let conn = open(path, limit)?;
+    match schema::look(&conn, path, MIGRATIONS)? {
+        Kind::New => Err(StoreFault::NoLedger { path: path.to_owned() }),
+        Kind::Ledger { version } if version < MIGRATIONS.len() => Err(StoreFault::OtherSchema {
+            path: path.to_owned(),
+            found: i64::try_from(version).unwrap_or(i64::MAX),
+            known: MIGRATIONS.len(),
+        }),
+        Kind::Ledger { .. } => Ok(conn),
+    }
 }
 
 fn open(path: &Path, limit: Duration) -> Result<Connection, StoreFault> {

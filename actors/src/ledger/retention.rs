@@ -22,6 +22,9 @@ use super::store::{Head, stored, stored_mono};
 const STEP_ROWS: i64 = 500;
 
 const DAY_MS: u64 = 86_400_000;
+
+/// OpenAI keeps a response for 30 days.
+const ANSWERS_KEPT_MS: u64 = 30 * DAY_MS;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The walk over the oldest rows.
@@ -54,6 +57,10 @@ impl Retention {
         keep_days: u32,
     ) -> rusqlite::Result<Step> {
         let today = unix_ms / DAY_MS;
+        let forgotten = forget_answers(conn, unix_ms)?;
+        if forgotten > 0 {
+            return Ok(Step { removed: 0, is_more: true });
+        }
         if self.done_on == Some(today) {
             return Ok(Step::NOTHING);
         }
@@ -87,6 +94,15 @@ impl Retention {
         )?
         .query_row(params![stored(self.walked_to), STEP_ROWS, stored_mono(old)], |row| row.get(0))
     }
+}
+
+/// Forgets the oldest answers that an upstream no longer keeps. A clock that is ahead forgets them early, which costs
+/// a client the way to an answer that it has had.
+fn forget_answers(conn: &Connection, unix_ms: u64) -> rusqlite::Result<usize> {
+    conn.prepare_cached(
+        "DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE made_ms < ?1 ORDER BY made_ms LIMIT ?2)",
+    )?
+    .execute(params![stored(unix_ms.saturating_sub(ANSWERS_KEPT_MS)), STEP_ROWS])
 }
 
 #[cfg(test)]

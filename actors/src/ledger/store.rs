@@ -29,7 +29,7 @@ mod head;
 mod place;
 mod write;
 
-pub use change::{Change, Reservation, Settlement};
+pub use change::{AnswerOwner, Change, KeptAnswer, Reservation, Settlement};
 pub(super) use head::{Head, from_stored, stored, stored_mono};
 
 /// What a commit survives.

@@ -20,6 +20,7 @@ use hyper::header::HeaderValue;
 
 use crate::cpu::MachineWatch;
 use crate::error::LoadError;
+use crate::gateway::Ledger;
 use crate::keys::{CLIENTS, UNKNOWN_KEY, UPSTREAM_KEY, api_key};
 use crate::load::{Connection, Failure, Load, Target, TargetKind, run_phase, try_once};
 use crate::report::{Cell, Machine, Report};
@@ -31,6 +32,9 @@ use crate::{Flags, cpu, gateway, nginx, say, upstream};
 /// Load before each cell that is not counted: it opens the connections on both sides of the target, and
 /// plain requests, which come first, reach every key several times.
 const WARM_UP: Duration = Duration::from_millis(300);
+
+/// The gateways there are to measure, one after the other from the same binary.
+const LEDGERS: [Ledger; 2] = [Ledger::On, Ledger::Off];
 
 const NO_NGINX: &str = "nginx not found: install it with your package manager, e.g. apt-get install nginx-light; measuring without it";
 
@@ -49,7 +53,8 @@ pub async fn run(flags: &Flags) -> Result<Report, LoadError> {
             None
         }),
     };
-    let gateway = match (&flags.gateway, flags.targets.contains(&TargetKind::Gateway)) {
+    let wants_gateway = LEDGERS.iter().any(|ledger| flags.targets.contains(&ledger.target()));
+    let gateway = match (&flags.gateway, wants_gateway) {
         (_, false) => None,
         (Some(given), true) => Some(given.clone()),
         (None, true) => {
@@ -91,25 +96,28 @@ struct Programs {
 
 /// The running servers. Fields are dropped in order: those in front first, their folder last.
 struct Servers {
-    nginx: Option<(ServerProcess, SocketAddr)>,
-    gateway: Option<(ServerProcess, SocketAddr)>,
+    in_front: Vec<(TargetKind, ServerProcess, SocketAddr)>,
     upstream: (ServerProcess, SocketAddr),
     _folder: RunFolder,
 }
 
 impl Servers {
-    async fn start(programs: &Programs) -> Result<Self, LoadError> {
+    /// The upstream, and those of the wanted targets whose program there is.
+    async fn start(programs: &Programs, wanted: &[TargetKind]) -> Result<Self, LoadError> {
         let folder = RunFolder::create().map_err(LoadError::io("making a temporary folder"))?;
         let upstream = upstream::start().await?;
-        let nginx = match &programs.nginx {
-            Some(program) => Some(nginx::start(program, &folder, upstream.1).await?),
-            None => None,
-        };
-        let gateway = match &programs.gateway {
-            Some(program) => Some(gateway::start(program, &folder, upstream.1).await?),
-            None => None,
-        };
-        Ok(Self { nginx, gateway, upstream, _folder: folder })
+        let mut in_front = Vec::new();
+        if let Some(program) = &programs.nginx {
+            let (process, address) = nginx::start(program, &folder, upstream.1).await?;
+            in_front.push((TargetKind::Nginx, process, address));
+        }
+        if let Some(program) = &programs.gateway {
+            for ledger in LEDGERS.into_iter().filter(|ledger| wanted.contains(&ledger.target())) {
+                let (process, address) = gateway::start(program, &folder, upstream.1, ledger).await?;
+                in_front.push((ledger.target(), process, address));
+            }
+        }
+        Ok(Self { in_front, upstream, _folder: folder })
     }
 
     /// Those of the wanted targets that run.
@@ -117,26 +125,19 @@ impl Servers {
         let client_keys: Arc<[HeaderValue]> =
             (0..CLIENTS).filter_map(|index| bearer(&api_key(index))).collect();
         let upstream_key: Arc<[HeaderValue]> = bearer(UPSTREAM_KEY).into_iter().collect();
-        let behind = |kind, server: &Option<(ServerProcess, SocketAddr)>| {
-            let (process, address) = server.as_ref()?;
-            Some(Target {
-                kind,
-                address: *address,
-                pid: Some(process.pid()),
-                authorizations: client_keys.clone(),
-            })
-        };
+        let in_front = self.in_front.iter().map(|(kind, process, address)| Target {
+            kind: *kind,
+            address: *address,
+            pid: Some(process.pid()),
+            authorizations: client_keys.clone(),
+        });
         let direct = Target {
             kind: TargetKind::Direct,
             address: self.upstream.1,
             pid: None,
             authorizations: upstream_key,
         };
-        [Some(direct), behind(TargetKind::Nginx, &self.nginx), behind(TargetKind::Gateway, &self.gateway)]
-            .into_iter()
-            .flatten()
-            .filter(|target| wanted.contains(&target.kind))
-            .collect()
+        std::iter::once(direct).chain(in_front).filter(|target| wanted.contains(&target.kind)).collect()
     }
 }
 
@@ -148,7 +149,7 @@ fn bearer(key: &str) -> Option<HeaderValue> {
 /// Starts the servers, tries each target, and measures all rounds; also how much of the machine others
 /// used meanwhile. The servers end with this call.
 async fn measure(flags: &Flags, programs: &Programs) -> Result<(Vec<Cell>, f64), LoadError> {
-    let servers = Servers::start(programs).await?;
+    let servers = Servers::start(programs, &flags.targets).await?;
     let targets = servers.targets(&flags.targets);
     if targets.is_empty() {
         return Err(LoadError::NothingToMeasure);

@@ -52,6 +52,8 @@ pub enum LoadError {
     },
     /// A target served a request whose key it cannot know, so it looks nothing up.
     UnknownKeyServed(TargetKind),
+    /// A gateway that must write accounts has no ledger file, or one that must not has one.
+    LedgerNotAsSaid(TargetKind),
     /// Neither nginx, nor the gateway, nor the bare upstream was left to measure.
     NothingToMeasure,
     /// The build, or the run with its flags, took longer than it may.
@@ -94,7 +96,7 @@ impl fmt::Display for LoadError {
                 write!(
                     out,
                     "{} answers the {} workload wrongly, so it is not measured: {failure}",
-                    target.name(),
+                    target.title(),
                     scenario.name()
                 )
             }
@@ -102,7 +104,14 @@ impl fmt::Display for LoadError {
                 write!(
                     out,
                     "{} did not answer 401 to an unknown key, so it looks no key up and is not comparable",
-                    target.name()
+                    target.title()
+                )
+            }
+            Self::LedgerNotAsSaid(target) => {
+                write!(
+                    out,
+                    "{}: its data folder says otherwise, so it is not measured; is the binary an older one?",
+                    target.title()
                 )
             }
             Self::NothingToMeasure => write!(out, "nothing is left to measure; name more --targets"),
@@ -125,6 +134,7 @@ impl std::error::Error for LoadError {
             | Self::NoExecutable
             | Self::NotServing { .. }
             | Self::UnknownKeyServed(_)
+            | Self::LedgerNotAsSaid(_)
             | Self::NothingToMeasure
             | Self::TimeLimit(_)
             | Self::Interrupted => None,

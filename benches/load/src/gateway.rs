@@ -1,10 +1,12 @@
-//! This project's gateway as it is measured: built for release, a thousand clients, every limit on.
+//! This project's gateway as it is measured: built for release, a thousand clients, every limit on, with
+//! its ledger or without.
 //!
-//! Owns     the run's configuration and client files, and the gateway's process.
-//! Called   by [`crate::bench`].
+//! Owns     the configuration and client files of each gateway of a run, and its process.
+//! Called   by [`crate::bench`], once for each [`Ledger`] that is wanted.
 //! Bounded  by [`BUILD_LIMIT`] for the build and the start limit of every server.
 //! Fails    as [`LoadError`] when it does not build, or does not say where it listens; then with the end
-//!          of its log.
+//!          of its log. A ledger that is there and should not be, or the reverse, is an error too: the
+//!          difference would be measured as nothing.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::error::LoadError;
 use crate::keys::{CLIENTS, UPSTREAM_KEY, client_id, hashes};
+use crate::load::TargetKind;
 use crate::run_folder::RunFolder;
 use crate::server_process::{ServerProcess, Stop};
 
@@ -25,6 +28,28 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
 const PACKAGE: &str = "dsp-ai-gateway";
 const LOG: &str = "gateway.log";
 const KEY_FILE: &str = "upstream-key";
+
+/// Where the gateway keeps its accounts unless it is told otherwise.
+const LEDGER_FILE: &str = "data/ledger.db";
+
+/// Whether the gateway writes its accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    /// As it does by default.
+    On,
+    /// They are in memory alone and end with the process.
+    Off,
+}
+
+impl Ledger {
+    /// The target that the gateway is then.
+    pub fn target(self) -> TargetKind {
+        match self {
+            Self::On => TargetKind::Gateway,
+            Self::Off => TargetKind::NoLedger,
+        }
+    }
+}
 
 /// Runs `cargo build --release` for the gateway, which does nothing when it is built already, and gives
 /// the binary that cargo names: so what is measured is what the sources say now.
@@ -58,51 +83,63 @@ fn executable(messages: &str) -> Option<PathBuf> {
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
-/// Starts the gateway in front of `upstream` and waits until it says where it listens. It runs in the
-/// run's folder with an empty environment, so that no `.env` and no variable of the caller's changes it.
+/// Starts the gateway in front of `upstream` and waits until it says where it listens. It runs in a folder
+/// of its own within the run's, with an empty environment, so that no `.env`, no variable of the caller's
+/// and no other gateway of the run changes it.
 pub async fn start(
     program: &Path,
-    folder: &RunFolder,
+    run_folder: &RunFolder,
     upstream: SocketAddr,
+    ledger: Ledger,
 ) -> Result<(ServerProcess, SocketAddr), LoadError> {
-    write_clients(folder.path(), &hashes(folder.path()).await?)
-        .map_err(LoadError::io("writing client files"))?;
-    let write = |name: &str, text: String| fs::write(folder.path().join(name), text);
+    let target = ledger.target();
+    let folder = run_folder.path().join(target.name());
+    fs::create_dir(&folder).map_err(LoadError::io("making a gateway's folder"))?;
+    write_clients(&folder, &hashes(&folder).await?).map_err(LoadError::io("writing client files"))?;
+    let write = |name: &str, text: String| fs::write(folder.join(name), text);
     write(KEY_FILE, UPSTREAM_KEY.to_owned()).map_err(LoadError::io("writing the upstream's key"))?;
-    write("gateway.toml", config(upstream)).map_err(LoadError::io("writing the gateway's configuration"))?;
-    let log =
-        File::create(folder.path().join(LOG)).map_err(LoadError::io("making the gateway's log file"))?;
+    write("gateway.toml", config(upstream, ledger))
+        .map_err(LoadError::io("writing the gateway's configuration"))?;
+    let log = File::create(folder.join(LOG)).map_err(LoadError::io("making the gateway's log file"))?;
 
     let program = fs::canonicalize(program)
         .map_err(|source| LoadError::NotRunnable { program: program.to_owned(), source })?;
     let mut command = Command::new(program);
     command
         .arg("--config")
-        .arg(folder.path().join("gateway.toml"))
+        .arg(folder.join("gateway.toml"))
         .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"])
-        .arg(folder.path().join("data"))
-        .current_dir(folder.path())
+        .arg(folder.join("data"))
+        .current_dir(&folder)
         .env_clear()
         .stderr(log);
     let mut server = ServerProcess::start(command, Stop::Kill)?;
     let line = server.first_line().await;
     let address = line.as_deref().and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
-    match address {
-        Some(address) => Ok((server, address)),
-        None => Err(LoadError::NotServing { server: "the gateway", log: folder.log_tail(LOG) }),
+    let Some(address) = address else {
+        let log = run_folder.log_tail(Path::new(target.name()).join(LOG));
+        return Err(LoadError::NotServing { server: target.title(), log });
+    };
+    if folder.join(LEDGER_FILE).exists() != (ledger == Ledger::On) {
+        return Err(LoadError::LedgerNotAsSaid(target));
     }
+    Ok((server, address))
 }
 
-/// One provider for every model, all else as it is by default.
-fn config(upstream: SocketAddr) -> String {
-    format!(
+/// One provider for every model; all else as it is by default, but for the ledger where it is off.
+fn config(upstream: SocketAddr, ledger: Ledger) -> String {
+    let provider = format!(
         r#"[providers.openai]
 kind = "openai"
 base_url = "http://{upstream}/v1"
 api_key_file = "{KEY_FILE}"
 models = ["*"]
 "#
-    )
+    );
+    match ledger {
+        Ledger::On => provider,
+        Ledger::Off => provider + "\n[ledger]\ndurability = \"none\"\n",
+    }
 }
 
 fn write_clients(folder: &Path, hashes: &[String]) -> std::io::Result<()> {
@@ -145,6 +182,14 @@ not json
 {"reason":"build-finished","success":true}"#;
         assert_eq!(executable(messages), Some(PathBuf::from("/t/release/dsp-ai-gateway")));
         assert_eq!(executable("{}"), None);
+    }
+
+    #[test]
+    fn the_ledger_is_all_that_the_two_configurations_differ_in() {
+        let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (on, off) = (config(upstream, Ledger::On), config(upstream, Ledger::Off));
+        assert_eq!(off.strip_prefix(&on), Some("\n[ledger]\ndurability = \"none\"\n"));
+        assert!(!on.contains("ledger"));
     }
 
     #[test]

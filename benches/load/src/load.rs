@@ -39,15 +39,26 @@ pub enum TargetKind {
     Nginx,
     /// This project's gateway.
     Gateway,
+    /// The same gateway with its accounts in memory alone: what it costs to keep them.
+    NoLedger,
 }
 
 impl TargetKind {
-    /// Its name on the command line, in tables and in JSON.
+    /// Its name on the command line and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
             Self::Gateway => "gateway",
+            Self::NoLedger => "no-ledger",
+        }
+    }
+
+    /// What people read, in tables and in errors.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::NoLedger => "gateway without its ledger",
+            Self::Direct | Self::Nginx | Self::Gateway => self.name(),
         }
     }
 }

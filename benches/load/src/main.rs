@@ -31,7 +31,7 @@ use crate::load::TargetKind;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
-/// Measures this gateway, nginx and the bare upstream in one interleaved run.
+/// Measures this gateway with and without its ledger, nginx and the bare upstream in one interleaved run.
 #[derive(Debug, Parser)]
 #[command(name = "gateway-load", version)]
 pub struct Flags {
@@ -48,7 +48,7 @@ pub struct Flags {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// What is measured
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "direct,nginx,gateway")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "direct,nginx,gateway,no-ledger")]
     targets: Vec<TargetKind>,
     /// Under which workloads
     #[arg(long, value_enum, value_delimiter = ',', default_value = "plain,stream,paced")]

@@ -4,7 +4,7 @@
 //! Called   by [`crate::bench`] (cells) and `main` (writing).
 //!
 //! Every summary is the median with the smallest and the largest over the rounds. What compares two
-//! targets (a ratio, an added latency) is taken within each round first.
+//! targets (a ratio, an added latency, the ledger's cost) is taken within each round first.
 
 use std::io;
 use std::time::Duration;
@@ -131,8 +131,11 @@ struct Measure {
     has_ratio: bool,
 }
 
+const CPU: Measure =
+    Measure { key: "cpu_ms_per_1000", figure: |cell, _| cell.cpu_ms_per_1000, has_ratio: true };
+
 const MEASURES: [Measure; 6] = [
-    Measure { key: "cpu_ms_per_1000", figure: |cell, _| cell.cpu_ms_per_1000, has_ratio: true },
+    CPU,
     Measure { key: "per_second", figure: |cell, _| Some(cell.per_second), has_ratio: true },
     Measure { key: "p50_ms", figure: |cell, _| cell.p50_ms, has_ratio: false },
     Measure { key: "p99_ms", figure: |cell, _| cell.p99_ms, has_ratio: false },
@@ -231,7 +234,7 @@ impl Report {
         }
         for cell in self.cells.iter().filter(|cell| cell.failed > 0) {
             let example = cell.first_failure.as_deref().unwrap_or_default();
-            let (target, scenario, round) = (cell.target.name(), cell.scenario.name(), cell.round + 1);
+            let (target, scenario, round) = (cell.target.title(), cell.scenario.name(), cell.round + 1);
             writeln!(
                 out,
                 "FAILED: {} requests to {target}, {scenario}, round {round}; the first: {example}",
@@ -245,7 +248,7 @@ impl Report {
         let connections = self.of(scenario).map(|cell| cell.connections).max().unwrap_or_default();
         writeln!(out, "\n{}; {connections} connections", scenario.title())?;
         let targets = self.targets();
-        let names = targets.iter().map(|target| target.name()).chain(["gateway / nginx"]);
+        let names = targets.iter().map(|target| target.title()).chain(["gateway / nginx"]);
         write_row(out, "", &names.map(str::to_owned).collect::<Vec<_>>())?;
         for measure in MEASURES {
             let figures = targets.iter().map(|&target| self.spread(scenario, target, measure));
@@ -253,6 +256,9 @@ impl Report {
             let row: Vec<String> =
                 figures.chain([ratio]).map(|spread| spread.map_or("-".to_owned(), Spread::to_text)).collect();
             write_row(out, &measure.title(scenario), &row)?;
+        }
+        if let Some(cost) = self.ledger_cost(scenario) {
+            writeln!(out, "the ledger costs {} ms of CPU per 1000 {}", cost.to_text(), scenario.unit())?;
         }
         Ok(())
     }
@@ -296,7 +302,14 @@ impl Report {
             .into_iter()
             .filter_map(|measure| Some((measure.key.to_owned(), self.ratio(scenario, measure)?.to_json())))
             .collect();
-        json!({"name": scenario.name(), "title": scenario.title(), "targets": targets, "gateway_to_nginx": ratios})
+        let ledger_cost = self.ledger_cost(scenario).map(|cost| json!({CPU.key: cost.to_json()}));
+        json!({
+            "name": scenario.name(),
+            "title": scenario.title(),
+            "targets": targets,
+            "gateway_to_nginx": ratios,
+            "ledger_cost": ledger_cost.unwrap_or_else(|| json!({})),
+        })
     }
 
     fn cell_json(&self, cell: &Cell) -> Value {
@@ -346,133 +359,41 @@ impl Report {
         )
     }
 
+    /// The gateway's figure and another target's, of each round that has both.
+    fn gateway_and(
+        &self,
+        other: TargetKind,
+        scenario: Scenario,
+        measure: Measure,
+    ) -> impl Iterator<Item = (f64, f64)> {
+        (0..self.rounds).filter_map(move |round| {
+            let of = |target| self.figure(scenario, target, round, measure);
+            Some((of(TargetKind::Gateway)?, of(other)?))
+        })
+    }
+
     /// The gateway's figure by nginx's, round by round. A round in which nginx's is zero has none.
     fn ratio(&self, scenario: Scenario, measure: Measure) -> Option<Spread> {
-        let pairs = (0..self.rounds).filter(|_| measure.has_ratio).filter_map(|round| {
-            let of = |target| self.figure(scenario, target, round, measure);
-            Some((of(TargetKind::Gateway)?, of(TargetKind::Nginx)?))
-        });
+        let pairs = self.gateway_and(TargetKind::Nginx, scenario, measure).filter(|_| measure.has_ratio);
         Spread::of(pairs.filter(|&(_, nginx)| nginx > 0.0).map(|(gateway, nginx)| gateway / nginx).collect())
+    }
+
+    /// What the gateway uses more of the CPU than without its ledger, round by round, in milliseconds per
+    /// 1000 answers. Below zero where chance outweighs it.
+    fn ledger_cost(&self, scenario: Scenario) -> Option<Spread> {
+        let pairs = self.gateway_and(TargetKind::NoLedger, scenario, CPU);
+        Spread::of(pairs.map(|(with, without)| with - without).collect())
     }
 }
 
-/// A title and one right-aligned column per figure, wide enough for `10000 (10000 to 10000)`.
+/// A title and one right-aligned column per figure, wide enough for `gateway without its ledger`.
 fn write_row(out: &mut impl io::Write, title: &str, columns: &[String]) -> io::Result<()> {
     write!(out, "{title:<27}")?;
     for column in columns {
-        write!(out, "{column:>26}")?;
+        write!(out, "{column:>28}")?;
     }
     writeln!(out)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(target: TargetKind, round: u32, cpu_micros_each: u64, latency_ms: u64) -> Cell {
-        let measured = Tally {
-            per_second: 1_000.0,
-            latencies: vec![Duration::from_millis(latency_ms); 1_000],
-            ..Tally::default()
-        };
-        let cpu = (target != TargetKind::Direct).then(|| Duration::from_micros(cpu_micros_each * 1_000));
-        Cell::new(target, Scenario::Plain, 8, round, cpu, Tally::default(), measured)
-    }
-
-    fn report(cells: Vec<Cell>, rounds: u32) -> Report {
-        let machine = Machine {
-            cores: 2,
-            processor: "a processor".to_owned(),
-            nginx: Some("nginx/1.22.1".to_owned()),
-            share_of_others: 0.25,
-        };
-        Report { machine, seconds: Duration::from_secs(3), rounds, notes: Vec::new(), cells }
-    }
-
-    fn two_rounds() -> Report {
-        use TargetKind::{Direct, Gateway, Nginx};
-        let first = [cell(Direct, 0, 0, 1), cell(Nginx, 0, 20, 2), cell(Gateway, 0, 30, 4)];
-        // The machine is twice as slow in the second round, which no ratio must show.
-        let second = [cell(Direct, 1, 0, 2), cell(Nginx, 1, 40, 4), cell(Gateway, 1, 60, 8)];
-        report(first.into_iter().chain(second).collect(), 2)
-    }
-
-    #[test]
-    fn ratios_are_taken_within_a_round() {
-        let json = two_rounds().to_json();
-        let plain = &json["scenarios"][0];
-        assert_eq!(
-            plain["gateway_to_nginx"]["cpu_ms_per_1000"],
-            json!({"median": 1.5, "min": 1.5, "max": 1.5})
-        );
-        assert_eq!(
-            plain["targets"]["gateway"]["summary"]["cpu_ms_per_1000"],
-            json!({"median": 45.0, "min": 30.0, "max": 60.0})
-        );
-        assert_eq!(plain["targets"]["direct"]["summary"]["cpu_ms_per_1000"], Value::Null);
-    }
-
-    #[test]
-    fn latency_is_added_to_the_direct_one_of_the_same_round() {
-        let json = two_rounds().to_json();
-        let targets = &json["scenarios"][0]["targets"];
-        assert_eq!(
-            targets["nginx"]["summary"]["added_p50_ms"],
-            json!({"median": 1.5, "min": 1.0, "max": 2.0})
-        );
-        assert_eq!(targets["direct"]["summary"]["added_p50_ms"], Value::Null);
-    }
-
-    #[test]
-    fn without_nginx_there_is_no_ratio_and_the_rest_stands() {
-        let report = report(vec![cell(TargetKind::Direct, 0, 0, 1), cell(TargetKind::Gateway, 0, 30, 3)], 1);
-        let json = report.to_json();
-        assert_eq!(json["scenarios"][0]["gateway_to_nginx"], json!({}));
-        let mut text = Vec::new();
-        report.write_text(&mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        assert!(text.contains("30.0 (30.0 to 30.0)"), "{text}");
-    }
-
-    #[test]
-    fn failures_are_counted_and_the_first_is_told() {
-        let broken = Tally {
-            failed: 3,
-            first_failure: Some(crate::load::Failure::Differs { at: 7 }),
-            ..Tally::default()
-        };
-        let cell = Cell::new(
-            TargetKind::Gateway,
-            Scenario::Stream,
-            8,
-            0,
-            Some(Duration::ZERO),
-            Tally::default(),
-            broken,
-        );
-        let report = report(vec![cell], 1);
-        assert_eq!(report.failures(), 3);
-        let mut text = Vec::new();
-        report.write_text(&mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        assert!(
-            text.contains("FAILED: 3 requests to gateway, stream, round 1; the first: the body differs"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn percentiles_are_nearest_ranks() {
-        let latencies: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        assert_eq!(percentile_ms(&latencies, 50), Some(100.0));
-        assert_eq!(percentile_ms(&latencies, 99), Some(198.0));
-        assert_eq!(percentile_ms(&latencies[..1], 99), Some(1.0));
-        assert_eq!(percentile_ms(&[], 50), None);
-    }
-
-    #[test]
-    fn an_even_number_of_rounds_has_the_mean_of_the_middle_two_as_its_median() {
-        assert_eq!(Spread::of(vec![4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
-        assert_eq!(Spread::of(Vec::new()), None);
-    }
-}
+mod tests;

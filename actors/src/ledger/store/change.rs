@@ -1,9 +1,11 @@
-//! What the store is told: that a call was admitted, and how it ended.
+//! What the store is told: that a call was admitted, how it ended, and what its upstream keeps of it.
 //!
-//! Owns     the two kinds of change.
+//! Owns     the kinds of change.
 //! Called   by the ledger's journal, which makes them, and by the store's `write`.
 //! Bounded  by whoever gathers a batch.
 //! Fails    never: plain values.
+
+use std::sync::Arc;
 
 use gateway_limits::{AdmissionId, Ask, Now, Outcome};
 
@@ -18,6 +20,30 @@ pub enum Change {
     Reserved(Reservation),
     /// A call has ended. Of a call that is unknown or settled, it is ignored.
     Settled(Settlement),
+    /// An upstream keeps an answer under this id.
+    Kept(KeptAnswer),
+}
+
+/// An answer that an upstream keeps, and who may ask for it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// The upstream's id of it.
+    pub id: Arc<str>,
+    /// Whose.
+    pub owner: AnswerOwner,
+    /// Since when.
+    pub at: Now,
+}
+
+/// Whose a kept answer is, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerOwner {
+    /// The client that asked.
+    pub client: ClientId,
+    /// The provider's name in the configuration.
+    pub provider: Arc<str>,
+    /// The name of its key there.
+    pub key: Arc<str>,
 }
 
 /// An admission that was granted.

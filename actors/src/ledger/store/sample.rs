@@ -41,6 +41,7 @@ pub(in crate::ledger) fn reserved(id: u64, name: &str, ms: u64) -> Reservation {
             request_id: format!("req_{id}").into(),
             endpoint: "chat/completions",
             price: Some(Price { input: 10, output: 10, ..Price::FREE }),
+            key: None,
         },
         target: target("nano"),
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::sample::{Folder, START_MS, at, client, ended, number, reserved, settled, target};
+use super::sample::{DAY_MS, Folder, START_MS, at, client, ended, number, reserved, settled, target};
 use super::*;
 use crate::booking::Ending;
 use crate::ledger::mark::tests::boot_of;
@@ -365,4 +365,24 @@ fn the_latest_moment_is_the_one_of_the_clock_that_never_goes_back() {
     assert_eq!(store.held.head.latest, stepped.at);
     assert!(at(3).mono < stepped.at.mono);
     assert_eq!(client("ada"), stepped.client);
+}
+
+#[test]
+fn a_kept_answer_stays_with_the_client_that_had_it_first() {
+    let folder = Folder::new();
+    let (mut store, _) = folder.open(0);
+    let kept = |name: &str, ms| {
+        let owner = AnswerOwner { client: client(name), provider: "openai".into(), key: "eu".into() };
+        Change::Kept(KeptAnswer { id: "resp_1".into(), owner, at: at(ms) })
+    };
+    store.commit(&[kept("ada", 0)]).unwrap();
+    store.commit(&[kept("bob", 1), kept("ada", 2)]).unwrap();
+    let owner = |id| crate::ledger::answer_owner(&folder.path(), id).unwrap();
+    assert_eq!(owner("resp_1").map(|owner| (owner.client, owner.key)), Some((client("ada"), "eu".into())));
+    assert_eq!(owner("resp_2"), None);
+
+    store.maintain(START_MS + 29 * DAY_MS).unwrap();
+    assert!(owner("resp_1").is_some());
+    store.maintain(START_MS + 31 * DAY_MS).unwrap();
+    assert_eq!(owner("resp_1"), None);
 }

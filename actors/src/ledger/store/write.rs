@@ -14,7 +14,7 @@ use gateway_limits::{Outcome, Usage};
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::Held;
-use super::change::{Change, Reservation, Settlement};
+use super::change::{AnswerOwner, Change, KeptAnswer, Reservation, Settlement};
 use super::head::{Head, from_stored, stored, stored_mono};
 use crate::booking::Ending;
 use crate::ledger::sums::Tally;
@@ -105,6 +105,11 @@ fn write<'a>(
                     }
                 }
             },
+            Change::Kept(kept) => {
+                if keep(conn, kept)? {
+                    head.advance(kept.at);
+                }
+            }
             Change::Settled(settlement) => {
                 if let Some(bound_tokens) = held.open.get(&settlement.id.0)
                     && complete(&mut settle, settlement, head.seq.saturating_add(1))?
@@ -200,6 +205,22 @@ fn complete(
         stored(usage.output),
         stored(usage.reasoning),
         booking.attempts,
+    ])?;
+    Ok(rows == 1)
+}
+
+/// An id that comes again stays with the client that had it first.
+fn keep(conn: &Connection, kept: &KeptAnswer) -> rusqlite::Result<bool> {
+    const KEEP: &str = "INSERT INTO answers (id, client, provider, key, made_ms) VALUES (?1, ?2, ?3, ?4, ?5) \
+                        ON CONFLICT DO NOTHING";
+    let KeptAnswer { id, owner, at } = kept;
+    let AnswerOwner { client, provider, key } = owner;
+    let rows = conn.prepare_cached(KEEP)?.execute(params![
+        &**id,
+        client.as_str(),
+        &**provider,
+        &**key,
+        stored(at.unix_ms)
     ])?;
     Ok(rows == 1)
 }

@@ -1,0 +1,101 @@
+//! Figures over rounds, and how they are written.
+
+use super::*;
+
+fn cell(target: TargetKind, round: u32, cpu_micros_each: u64, latency_ms: u64) -> Cell {
+    let measured = Tally {
+        per_second: 1_000.0,
+        latencies: vec![Duration::from_millis(latency_ms); 1_000],
+        ..Tally::default()
+    };
+    let cpu = (target != TargetKind::Direct).then(|| Duration::from_micros(cpu_micros_each * 1_000));
+    Cell::new(target, Scenario::Plain, 8, round, cpu, Tally::default(), measured)
+}
+
+fn report(cells: Vec<Cell>, rounds: u32) -> Report {
+    let machine = Machine {
+        cores: 2,
+        processor: "a processor".to_owned(),
+        nginx: Some("nginx/1.22.1".to_owned()),
+        share_of_others: 0.25,
+    };
+    Report { machine, seconds: Duration::from_secs(3), rounds, notes: Vec::new(), cells }
+}
+
+fn two_rounds() -> Report {
+    use TargetKind::{Direct, Gateway, Nginx};
+    let first = [cell(Direct, 0, 0, 1), cell(Nginx, 0, 20, 2), cell(Gateway, 0, 30, 4)];
+    // The machine is twice as slow in the second round, which no ratio must show.
+    let second = [cell(Direct, 1, 0, 2), cell(Nginx, 1, 40, 4), cell(Gateway, 1, 60, 8)];
+    report(first.into_iter().chain(second).collect(), 2)
+}
+
+#[test]
+fn ratios_are_taken_within_a_round() {
+    let json = two_rounds().to_json();
+    let plain = &json["scenarios"][0];
+    assert_eq!(plain["gateway_to_nginx"]["cpu_ms_per_1000"], json!({"median": 1.5, "min": 1.5, "max": 1.5}));
+    assert_eq!(
+        plain["targets"]["gateway"]["summary"]["cpu_ms_per_1000"],
+        json!({"median": 45.0, "min": 30.0, "max": 60.0})
+    );
+    assert_eq!(plain["targets"]["direct"]["summary"]["cpu_ms_per_1000"], Value::Null);
+}
+
+#[test]
+fn latency_is_added_to_the_direct_one_of_the_same_round() {
+    let json = two_rounds().to_json();
+    let targets = &json["scenarios"][0]["targets"];
+    assert_eq!(targets["nginx"]["summary"]["added_p50_ms"], json!({"median": 1.5, "min": 1.0, "max": 2.0}));
+    assert_eq!(targets["direct"]["summary"]["added_p50_ms"], Value::Null);
+}
+
+#[test]
+fn without_nginx_there_is_no_ratio_and_the_rest_stands() {
+    let report = report(vec![cell(TargetKind::Direct, 0, 0, 1), cell(TargetKind::Gateway, 0, 30, 3)], 1);
+    let json = report.to_json();
+    assert_eq!(json["scenarios"][0]["gateway_to_nginx"], json!({}));
+    let mut text = Vec::new();
+    report.write_text(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("30.0 (30.0 to 30.0)"), "{text}");
+}
+
+#[test]
+fn failures_are_counted_and_the_first_is_told() {
+    let broken =
+        Tally { failed: 3, first_failure: Some(crate::load::Failure::Differs { at: 7 }), ..Tally::default() };
+    let cell = Cell::new(
+        TargetKind::Gateway,
+        Scenario::Stream,
+        8,
+        0,
+        Some(Duration::ZERO),
+        Tally::default(),
+        broken,
+    );
+    let report = report(vec![cell], 1);
+    assert_eq!(report.failures(), 3);
+    let mut text = Vec::new();
+    report.write_text(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("FAILED: 3 requests to gateway, stream, round 1; the first: the body differs"),
+        "{text}"
+    );
+}
+
+#[test]
+fn percentiles_are_nearest_ranks() {
+    let latencies: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+    assert_eq!(percentile_ms(&latencies, 50), Some(100.0));
+    assert_eq!(percentile_ms(&latencies, 99), Some(198.0));
+    assert_eq!(percentile_ms(&latencies[..1], 99), Some(1.0));
+    assert_eq!(percentile_ms(&[], 50), None);
+}
+
+#[test]
+fn an_even_number_of_rounds_has_the_mean_of_the_middle_two_as_its_median() {
+    assert_eq!(Spread::of(vec![4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
+    assert_eq!(Spread::of(Vec::new()), None);
+}

@@ -1,0 +1,95 @@
+//! The surfaces that generate text: OpenAI's chat completions and responses, Anthropic's messages, Gemini's
+//! generateContent. Each reads its own form; the rest is [`super::ask`].
+
+use gateway_actors::Client;
+use gateway_protocols::anthropic::MessagesRequest;
+use gateway_protocols::gemini::{self, GenerateRequest, Method as GeminiMethod};
+use gateway_protocols::openai::ChatRequest;
+use gateway_protocols::responses::ResponsesRequest;
+use warp::reply::Response;
+
+use crate::body::BufferedBody;
+use crate::fault::Fault;
+use crate::front::{Exchange, Front, InFlight};
+use crate::resolve::{self, Asker, GROQ, Resolved};
+use crate::surface::Asked;
+
+use super::ask::{self, Question};
+
+/// Endpoint names, as the ledger has them.
+const CHAT: &str = "chat/completions";
+const MESSAGES: &str = "messages";
+const RESPONSES: &str = "responses";
+
+/// `POST /v1/chat/completions`
+pub async fn chat(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
+    let resolved = resolved(exchange, client, asked.model())?;
+    let question = Question { asked, endpoint: CHAT, body };
+    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+}
+
+/// `POST /v1/messages`
+pub async fn messages(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
+    let resolved = resolved(exchange, client, asked.model())?;
+    let question = Question { asked, endpoint: MESSAGES, body };
+    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+}
+
+/// `POST /v1/responses`
+pub async fn responses(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let asked = Asked::Responses(ResponsesRequest::read(body.bytes())?);
+    let resolved = resolved(exchange, client, asked.model())?;
+    let question = Question { asked, endpoint: RESPONSES, body };
+    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+}
+
+/// `POST /v1beta/models/M:generateContent` and `:streamGenerateContent`; `rest` is what follows `/v1beta/models/`.
+pub async fn gemini(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    rest: &str,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let no_route = || Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() };
+    let (model, method) = gemini::path(rest).ok_or_else(no_route)?;
+    let request = GenerateRequest::read(body.bytes())?;
+    let stream = match method {
+        GeminiMethod::GenerateContent => false,
+        GeminiMethod::StreamGenerateContent => true,
+        GeminiMethod::CountTokens => return Err(no_route()),
+    };
+    let sse = form_urlencoded::parse(exchange.query.as_bytes()).any(|(name, value)| name == "alt" && value == "sse");
+    let asked = Asked::Gemini { request, model, stream, sse };
+    let resolved = resolved(exchange, client, asked.model())?;
+    let question = Question { asked, endpoint: MESSAGES, body };
+    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+}
+
+/// Finds the model that a body or path names.
+pub(super) fn resolved(exchange: &Exchange, client: &Client, model: Option<&str>) -> Result<Resolved, Fault> {
+    let name = model.ok_or(Fault::NoModel)?;
+    let home = exchange.path.starts_with("/openai/").then_some(GROQ);
+    resolve::model(&exchange.live.settings, Asker { client, home }, name)
+}
