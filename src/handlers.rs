@@ -8,6 +8,7 @@ pub mod openai;
 mod probes;
 pub mod usage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -105,6 +106,20 @@ fn price(exchange: &Exchange, resolved: &Resolved) -> Option<Price> {
     }
 }
 
+/// What a request asks the tree for.
+struct Asking {
+    /// The endpoint's name, as the ledger has it.
+    endpoint: &'static str,
+    /// The most tokens that its prompt can be.
+    prompt_tokens: u64,
+    /// The most tokens that its answer can be.
+    output_tokens: u64,
+    /// What the target charges, where that is known.
+    price: Option<Price>,
+    /// The one key that will do.
+    key: Option<Arc<str>>,
+}
+
 /// A request that was admitted and has a key to call with.
 struct Dispatched {
     charge: Charge,
@@ -125,13 +140,11 @@ async fn dispatch(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    endpoint: &'static str,
     resolved: &Resolved,
-    prompt_tokens: u64,
-    output_tokens: u64,
+    asking: Asking,
 ) -> Result<Dispatched, Fault> {
     let target = &resolved.target;
-    let price = price(exchange, resolved);
+    let Asking { endpoint, prompt_tokens, output_tokens, price, key } = asking;
     let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
     if price.is_none() && has_budget {
         return Err(Fault::NoPrice {
@@ -143,7 +156,7 @@ async fn dispatch(
         tokens: prompt_tokens.saturating_add(output_tokens),
         cost: price.map_or(0, |price| price.bound(prompt_tokens, output_tokens)),
     };
-    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint, price, key: None };
+    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint, price, key };
     let admission = front.gateway.admit_with(client.id.clone(), ask, target.clone(), memo);
     let wait = ADMISSION_WAIT + resolved.provider.queue.wait;
     let dispatch = match tokio::time::timeout(wait, admission).await {

@@ -202,6 +202,20 @@ pub fn configured_targets(settings: &Settings, client: &Client) -> Vec<Target> {
     targets
 }
 
+/// The provider of a target that is known already, if the client may still use it.
+///
+/// # Errors
+/// As [`model`], but for the model, of which nothing is asked.
+pub fn provider_of(settings: &Settings, client: &Client, target: Target) -> Result<Resolved, Fault> {
+    let name = target.provider.to_string();
+    let provider = settings.providers.get(&target.provider).filter(|provider| provider.can_be_called());
+    let provider = provider.ok_or_else(|| Fault::NotFound { what: "provider", name: name.clone() })?;
+    if !client.may_use_provider(&name) {
+        return Err(Fault::ProviderNotAllowed { provider: name });
+    }
+    Ok(Resolved { target, provider: Arc::clone(provider), timeouts: provider.timeouts })
+}
+
 /// How a client's defaults name a model: its provider, and its name there. An alias stays one.
 pub fn as_defaults(settings: &Settings, name: &str) -> Option<(Arc<str>, String)> {
     match alias(settings, name) {

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 
+use crate::json::{Cursor, Kind, quoted};
 use crate::openai::CapMember;
 
 /// A request.
@@ -142,6 +143,23 @@ pub struct Call<'a> {
     pub signature: Option<Cow<'a, str>>,
 }
 
+impl Call<'_> {
+    /// The text of a JSON object for arguments that came as any text: `{}` for a blank one. A text that is no object,
+    /// as models write now and then, becomes the one member `INVALID_JSON` of an object, so that the model sees what
+    /// it wrote (Anthropic's documentation gives this form, "Fine-grained tool streaming").
+    pub fn object_of(arguments: Cow<'_, str>) -> Cow<'_, str> {
+        if arguments.trim().is_empty() {
+            return Cow::Borrowed("{}");
+        }
+        let mut cursor = Cursor::new(&arguments);
+        let kind = cursor.value().map(|value| value.kind);
+        if kind == Ok(Kind::Object) && cursor.finish().is_ok() {
+            return arguments;
+        }
+        Cow::Owned(format!("{{\"INVALID_JSON\":{}}}", quoted(&arguments)))
+    }
+}
+
 /// Where a picture, document or sound is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
@@ -245,6 +263,32 @@ pub enum Effort {
     High,
     /// As much as can be.
     Highest,
+}
+
+impl Effort {
+    /// The budget that says the same, in tokens: what Google documents for `reasoning_effort` ("OpenAI
+    /// compatibility" in its API guide), and for the most the largest that its models take. None of them but
+    /// [`None`](Self::None) is below Anthropic's least budget, which is 1,024.
+    pub fn budget_tokens(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Minimal | Self::Low => 1_024,
+            Self::Medium => 8_192,
+            Self::High => 24_576,
+            Self::Highest => 32_768,
+        }
+    }
+
+    /// The least effort that has room for this budget; at most [`High`](Self::High), since few models know a word
+    /// beyond it.
+    pub fn of_budget(tokens: u64) -> Self {
+        match tokens {
+            0 => Self::None,
+            ..=1_024 => Self::Low,
+            ..=8_192 => Self::Medium,
+            _ => Self::High,
+        }
+    }
 }
 
 /// A member without a place in the neutral form.

@@ -11,6 +11,7 @@
 //!          not ours to judge.
 
 mod cursor;
+mod halves;
 mod lexer;
 mod text;
 mod writer;
@@ -19,6 +20,7 @@ mod writer;
 mod tests;
 
 pub use cursor::Cursor;
+pub use halves::Halves;
 pub use text::{decode_into, decoded, quoted};
 pub use writer::Writer;
 

@@ -25,7 +25,7 @@ use crate::settings::ProviderKind;
 use crate::surface::{self, Asked, Outgoing, Upstream};
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest};
 
-use super::{Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, cap, dispatch};
+use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, cap, dispatch, price};
 
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -43,6 +43,8 @@ pub struct Question {
     pub asked: Asked,
     /// The endpoint's name, as the ledger has it.
     pub endpoint: &'static str,
+    /// The one key that will do, for what an upstream keeps there.
+    pub key: Option<Arc<str>>,
     /// The body, which counts in the budget for bodies until it is sent.
     pub body: BufferedBody,
 }
@@ -56,7 +58,7 @@ pub async fn answer(
     question: Question,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let Question { asked, endpoint, body: held } = question;
+    let Question { asked, endpoint, key, body: held } = question;
     let target = &resolved.target;
     let capability = exchange.live.settings.capabilities.of(&target.provider, &target.model);
     let (asked_cap, param) = asked.cap();
@@ -75,8 +77,9 @@ pub async fn answer(
     // What cannot be translated uses up nothing.
     let translated = if is_passed { None } else { Some(surface::outgoing(&asked, upstream)?) };
 
-    let Dispatched { charge, mut shown } =
-        dispatch(front, exchange, client, endpoint, resolved, prompt_tokens, output_tokens).await?;
+    let price = price(exchange, resolved);
+    let asking = Asking { endpoint, prompt_tokens, output_tokens, price, key };
+    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, resolved, asking).await?;
     let Outgoing { path, body, dropped } = match translated {
         Some(outgoing) => outgoing,
         None => surface::outgoing(&asked, upstream)?,

@@ -18,7 +18,7 @@ use crate::resolve::{self, Missing};
 use crate::respond;
 
 use super::openai::{passed, upstream_request};
-use super::{Dispatched, cap, dispatch};
+use super::{Asking, Dispatched, cap, dispatch};
 
 /// The endpoint's name in the ledger.
 const ENDPOINT: &str = "generate";
@@ -51,8 +51,9 @@ pub async fn generate(
     );
     let prompt_tokens = super::prompt_tokens(&ChatRequest::read(&chat)?);
 
-    let Dispatched { charge, shown } =
-        dispatch(front, exchange, client, ENDPOINT, &resolved, prompt_tokens, cap.reserved).await?;
+    let price = super::price(exchange, &resolved);
+    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: cap.reserved, price, key: None };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
     let call = Call {
         upstreams: exchange.live.upstreams.clone(),
         provider: resolved.provider.clone(),

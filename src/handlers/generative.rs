@@ -31,7 +31,7 @@ pub async fn chat(
 ) -> Result<Response, Fault> {
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
     let resolved = resolved(exchange, client, asked.model())?;
-    let question = Question { asked, endpoint: CHAT, body };
+    let question = Question { asked, endpoint: CHAT, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 
@@ -45,7 +45,7 @@ pub async fn messages(
 ) -> Result<Response, Fault> {
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
     let resolved = resolved(exchange, client, asked.model())?;
-    let question = Question { asked, endpoint: MESSAGES, body };
+    let question = Question { asked, endpoint: MESSAGES, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 
@@ -59,7 +59,7 @@ pub async fn responses(
 ) -> Result<Response, Fault> {
     let asked = Asked::Responses(ResponsesRequest::read(body.bytes())?);
     let resolved = resolved(exchange, client, asked.model())?;
-    let question = Question { asked, endpoint: RESPONSES, body };
+    let question = Question { asked, endpoint: RESPONSES, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 
@@ -83,7 +83,7 @@ pub async fn gemini(
     let sse = form_urlencoded::parse(exchange.query.as_bytes()).any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };
     let resolved = resolved(exchange, client, asked.model())?;
-    let question = Question { asked, endpoint: MESSAGES, body };
+    let question = Question { asked, endpoint: MESSAGES, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 

@@ -1,4 +1,121 @@
-//! Answers that an upstream keeps: `GET`, `DELETE` and `cancel` of a response, and its input items.
+//! Answers that an upstream keeps: a response found again, deleted, cancelled, its input read.
 //!
 //! Called   by the front door; the ledger knows whose a response is and which key has it.
-//! Fails    with a 404 for an id that is unknown, too old, or another client's: they look the same.
+//! Bounded  by one look into the ledger's file where memory does not know.
+//! Fails    with a 404 for an id that is unknown, older than 30 days, or another client's: they look the same.
+
+use std::sync::Arc;
+
+use gateway_actors::ledger::{self, AnswerOwner};
+use gateway_actors::{Client, Target};
+use gateway_limits::Price;
+use gateway_protocols::event::WholeAnswer;
+use http::Method;
+use http::header::CONTENT_TYPE;
+use warp::reply::Response;
+
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::front::{Exchange, Front, InFlight};
+use crate::resolve::{self, Resolved};
+use crate::surface;
+use crate::upstream::UpstreamRequest;
+
+use super::ask::upstream_headers;
+use super::{Asking, Dispatched, dispatch};
+
+/// The endpoint's name, as the ledger has it.
+const ENDPOINT: &str = "responses";
+
+/// What stands for the model in the ledger: nobody says which one made the answer.
+const NO_MODEL: &str = "-";
+
+/// Answers `METHOD /v1/responses/REST`.
+pub async fn response(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    rest: &str,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let (id, below) = rest.split_once('/').map_or((rest, ""), |(id, below)| (id, below));
+    let is_known = match (&exchange.method, below) {
+        (&Method::GET | &Method::HEAD, "" | "input_items") | (&Method::DELETE, "") => true,
+        (&Method::POST, "cancel") => true,
+        _ => false,
+    };
+    if !is_known {
+        return Err(Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() });
+    }
+    let owner = owned(front, exchange, client, id).await?;
+    let resolved = at(exchange, client, &owner)?;
+    let asking = Asking {
+        endpoint: ENDPOINT,
+        prompt_tokens: 0,
+        output_tokens: 0,
+        price: Some(Price::FREE),
+        key: Some(Arc::clone(&owner.key)),
+    };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
+    let path = match &*exchange.query {
+        "" => format!("/responses/{rest}"),
+        query => format!("/responses/{rest}?{query}"),
+    };
+    let query = resolved.provider.quirks.query.as_deref();
+    let call = Call {
+        upstreams: Arc::clone(&exchange.live.upstreams),
+        provider: Arc::clone(&resolved.provider),
+        timeouts: resolved.timeouts,
+        arrived: exchange.arrived,
+        request: UpstreamRequest {
+            method: exchange.method.clone(),
+            path: surface::with_query(path.into(), query),
+            auth: resolved.provider.quirks.auth,
+            headers: upstream_headers(exchange, &resolved),
+            body: bytes::Bytes::new(),
+        },
+    };
+    let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
+    drop(in_flight);
+    Ok(match answer {
+        Ok(whole) => {
+            let mut response = Response::new(whole.bytes.into());
+            response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
+            shown.sign(exchange, response, Some(whole.upstream_time))
+        }
+        Err(fault) => shown.failed(exchange, fault),
+    })
+}
+
+/// Whose a response is, if it is this client's.
+pub(super) async fn owned(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    id: &str,
+) -> Result<AnswerOwner, Fault> {
+    let unknown = || Fault::NotFound { what: "response", name: id.to_owned() };
+    let owner = match front.gateway.shared().recent_answer(id) {
+        Some(owner) => Some(owner),
+        None if exchange.live.settings.ledger.durability.is_none() => None,
+        None => {
+            let (path, id) = (exchange.live.settings.ledger.path.clone(), id.to_owned());
+            let found = tokio::task::spawn_blocking(move || ledger::answer_owner(&path, &id)).await;
+            match found {
+                Ok(Ok(owner)) => owner,
+                Ok(Err(fault)) => {
+                    tracing::error!(fault = fault.to_string(), "the ledger cannot be read");
+                    return Err(Fault::LedgerUnreadable);
+                }
+                Err(_) => return Err(Fault::Bug),
+            }
+        }
+    };
+    owner.filter(|owner| owner.client == client.id).ok_or_else(unknown)
+}
+
+/// The provider and key that have it, as they are configured now.
+fn at(exchange: &Exchange, client: &Client, owner: &AnswerOwner) -> Result<Resolved, Fault> {
+    let target = Target { provider: Arc::clone(&owner.provider), model: NO_MODEL.into() };
+    resolve::provider_of(&exchange.live.settings, client, target)
+}

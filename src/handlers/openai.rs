@@ -23,7 +23,7 @@ use crate::relay::{Relay, RelayContext};
 use crate::resolve::{self, Asker, GROQ, Resolved};
 use crate::upstream::{Auth, PASSED_UPSTREAM, UpstreamRequest};
 
-use super::{Dispatched, Shown, cap, dispatch, prompt_tokens};
+use super::{Asking, Dispatched, Shown, cap, dispatch, prompt_tokens};
 
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -56,8 +56,9 @@ pub async fn chat(
     let prompt_tokens = prompt_tokens(&request);
     let output_tokens = cap.reserved.saturating_mul(request.n());
 
-    let Dispatched { charge, shown } =
-        dispatch(front, exchange, client, ENDPOINT, &resolved, prompt_tokens, output_tokens).await?;
+    let price = super::price(exchange, &resolved);
+    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens, price, key: None };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
     let rewrite = Rewrite {
         model: (*name != *resolved.target.model).then_some(&resolved.target.model),
         cap: sent.map(|cap| (member, cap)),

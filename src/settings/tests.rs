@@ -5,6 +5,7 @@ use gateway_limits::Price;
 
 use super::*;
 use crate::config::test_folder::TestFolder;
+use crate::upstream::Auth;
 
 /// A folder with a gateway.toml, an empty clients folder and variables.
 struct Setup {
@@ -82,11 +83,14 @@ fn the_shipped_file_says_what_an_empty_file_means() {
 }
 
 #[test]
-fn a_fresh_machine_has_three_providers_of_which_echo_serves() {
+fn a_fresh_machine_has_five_providers_of_which_echo_serves() {
     let loaded = load_shipped("gateway.toml", &|_| None);
     let serving =
         loaded.settings.providers.values().map(|provider| (&*provider.name, provider.can_be_called()));
-    assert_eq!(serving.collect::<Vec<_>>(), [("echo", true), ("groq", false), ("openai", false)]);
+    assert_eq!(
+        serving.collect::<Vec<_>>(),
+        [("anthropic", false), ("echo", true), ("gemini", false), ("groq", false), ("openai", false)]
+    );
     let ids: Vec<&str> = loaded.clients.iter().map(|client| &*client.id).collect();
     assert_eq!(ids, ["groq_only_client", "openai_only_client", "test_client"]);
 }
@@ -112,6 +116,8 @@ fn a_fresh_machine_is_told_what_is_left_to_do() {
         "clients/test_client.json:7:20: default_model: model `mixtral-8x7b-32768` is retired as of 2025-03-20",
         &key("openai", "OPENAI_API_KEY"),
         &key("groq", "GROQ_API_KEY"),
+        &key("anthropic", "ANTHROPIC_API_KEY"),
+        &key("gemini", "GEMINI_API_KEY"),
     ];
     assert_eq!(warnings, expected);
 }
@@ -205,7 +211,7 @@ queue = { max = -1 }
         "gateway.toml:17:1: timeouts.first_tokn: unknown key; did you mean `first_token`?",
         "gateway.toml:19:16: retries.max_attempts: 21 is too large; use 20 or less",
         "gateway.toml:20:16: retries.budget_ratio: 1.5 is outside 0 to 1",
-        "gateway.toml:22:8: providers.openai.kind: unknown kind `opneai`; use one of openai, echo",
+        "gateway.toml:22:8: providers.openai.kind: unknown kind `opneai`; use one of openai, anthropic, gemini, echo",
         "gateway.toml:23:1: providers.openai.api_key: unknown key; did you mean `api_key_env`?",
         "gateway.toml:24:1: providers.other.base_url: missing; write the address of its API, such as \"https://api.example.com/v1\"",
         "gateway.toml:25:22: providers.other.timeouts.stall: `1` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"",
@@ -216,13 +222,34 @@ queue = { max = -1 }
 }
 
 #[test]
-fn a_kind_that_is_not_served_yet_says_so() {
-    for kind in ["anthropic", "gemini"] {
-        let expected = format!(
-            "gateway.toml:2:6: providers.x.kind: kind `{kind}` is not served by this version; use openai or echo"
-        );
-        assert_eq!(faults(&format!("[providers.x]\nkind='{kind}'")), [expected]);
-    }
+fn every_ready_entry_of_the_providers_file_can_be_used() {
+    let loaded = load_shipped("providers.toml", &|_| None);
+    let providers = &loaded.settings.providers;
+    let names: Vec<&str> = providers.keys().map(|name| &**name).collect();
+    let ready =
+        ["azure", "deepseek", "fireworks", "mistral", "ollama", "openrouter", "together", "vllm", "xai"];
+    assert_eq!(names, ready);
+    let quirks = |name: &str| &providers[name].quirks;
+    assert_eq!(
+        (quirks("azure").auth, quirks("azure").query.as_deref()),
+        (Auth::ApiKey, Some("api-version=preview"))
+    );
+    assert!(quirks("mistral").tells_usage_unasked && !quirks("deepseek").tells_usage_unasked);
+    assert_eq!(quirks("openrouter").headers.len(), 2);
+    assert!(quirks("fireworks").cached_tokens_header.is_some());
+}
+
+#[test]
+fn a_header_or_query_that_no_request_can_carry_is_a_fault() {
+    let written = "[providers.x]\nbase_url='https://a/v1'\nheaders=['no colon']\nquery='a b'\nauth='digest'";
+    assert_eq!(
+        faults(written),
+        [
+            "gateway.toml:3:10: providers.x.headers[0]: expected a header as \"name: value\", in visible ASCII characters",
+            "gateway.toml:4:7: providers.x.query: expected what follows the `?` of an address, such as \"api-version=2025-04-01-preview\"",
+            "gateway.toml:5:6: providers.x.auth: unknown header `digest`; use one of bearer, api-key, x-api-key, x-goog-api-key",
+        ]
+    );
 }
 
 #[test]
@@ -470,7 +497,7 @@ retired = '2026-01-01'
     assert_eq!(faults(toml), [
         format!("gateway.toml:1:1: models: `a b` is not a model name; {names}"),
         "gateway.toml:2:12: models.\"a b\".targets[0]: `gpt-5` is not a target; write provider/model".to_owned(),
-        "gateway.toml:2:21: models.\"a b\".targets[1]: provider `nowhere` is not configured; the providers are echo, groq, openai".to_owned(),
+        "gateway.toml:2:21: models.\"a b\".targets[1]: provider `nowhere` is not configured; the providers are anthropic, echo, gemini, groq, openai".to_owned(),
         "gateway.toml:2:38: models.\"a b\".targets[2]: `echo/` is not a target; write provider/model".to_owned(),
         "gateway.toml:4:11: models.b.targets: must not be empty".to_owned(),
         "gateway.toml:6:15: models.c.replacement: a replacement without a date; add `retired`, such as retired = 2026-08-16".to_owned(),

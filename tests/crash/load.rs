@@ -230,7 +230,7 @@ impl Load {
             let turn = self.turns.fetch_add(1, Ordering::Relaxed);
             let trace = Trace::follow(self, &mut connection, (client, kind, turn), patience).await;
             assert!(trace.end != End::Broken || self.over.is_cancelled(), "nobody was killed: {trace:?}");
-            let is_refused = trace.limited_by.is_some();
+            let is_refused = trace.limited_by.is_some() || trace.status == Some(503);
             traces.push(trace);
             if is_refused {
                 // A client that spins would leave the others no time.

@@ -34,16 +34,24 @@ use std::time::Duration;
 use gateway_testkit::raw_client::Request;
 use gateway_testkit::{Billed, FakeUpstream, TestGateway};
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::books::Books;
+use crate::books::{Books, Came};
 use crate::load::{CLIENTS, Load};
 use crate::program::{Program, command};
 use crate::trace::Trace;
 
 /// How long the load may run before the kill, in milliseconds.
 const LIFE_MS: std::ops::Range<u64> = 50..800;
+
+/// How long the trouble before a kill takes, in milliseconds: less than the 2 s for which a commit waits for a lock.
+const TROUBLE_MS: std::ops::Range<u64> = 20..150;
+
+/// A batch that could not be written is tried again each half second.
+#[cfg(target_os = "linux")]
+const RECOVERS_WITHIN: Duration = Duration::from_millis(800);
 
 /// Below so many kills a run is too short for every limit to be met.
 const WHOLE_RUN: u64 = 30;
@@ -53,7 +61,8 @@ const GATEWAYS: u64 = 6;
 const DEATHS: u32 = 5;
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name)
+        .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// What the upstream charges for each request that has reached it, by the request's turn.
@@ -103,21 +112,89 @@ async fn all_clients(program: &Program, folder: &Path) -> Value {
     answer.json()
 }
 
+/// What happens to the ledger's file before the kill. A commit takes a millisecond, and seldom would a kill meet one.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    None,
+    /// Somebody else has it locked.
+    Locked,
+    /// The disk is full.
+    #[cfg(target_os = "linux")]
+    Full,
+    /// The disk is full, and then has room again.
+    #[cfg(target_os = "linux")]
+    FullForAWhile,
+}
+
+impl Trouble {
+    const ALL: &[Self] = &[
+        Self::None,
+        Self::None,
+        Self::Locked,
+        #[cfg(target_os = "linux")]
+        Self::Full,
+        #[cfg(target_os = "linux")]
+        Self::FullForAWhile,
+    ];
+
+    fn is_a_full_disk(self) -> bool {
+        !matches!(self, Self::None | Self::Locked)
+    }
+
+    /// Makes it, for so long. What keeps it up must be dropped with the gateway.
+    async fn come(self, program: &Program, folder: &Path, time: Duration) -> Option<rusqlite::Connection> {
+        let lock = match self {
+            Self::None => return None,
+            Self::Locked => Some(books::lock(folder)),
+            #[cfg(target_os = "linux")]
+            Self::Full | Self::FullForAWhile => {
+                program.limit_files(Some(4_096));
+                None
+            }
+        };
+        tokio::time::sleep(time).await;
+        #[cfg(target_os = "linux")]
+        if matches!(self, Self::FullForAWhile) {
+            program.limit_files(None);
+            tokio::time::sleep(RECOVERS_WITHIN).await;
+        }
+        lock
+    }
+}
+
 /// Runs the load, and kills the gateway in the middle of it. Gives what each connection saw.
-async fn one_life(program: Program, folder: &Path, load: &Load, random: &mut StdRng) -> Vec<Vec<Trace>> {
-    let killed_after = Duration::from_millis(random.random_range(LIFE_MS));
+async fn one_life(
+    program: Program,
+    folder: &Path,
+    load: &Load,
+    trouble: Trouble,
+    random: &mut StdRng,
+) -> Vec<Vec<Trace>> {
+    let lives_for = Duration::from_millis(random.random_range(LIFE_MS));
+    let time = Duration::from_millis(random.random_range(TROUBLE_MS));
+    let looks = random.random_bool(0.3);
+    println!("lives for {lives_for:?}, then {trouble:?} for {time:?}");
     let hands = load.run(random);
     let kill = async {
-        tokio::time::sleep(killed_after).await;
-        if killed_after.as_millis().is_multiple_of(4) {
+        tokio::time::sleep(lives_for).await;
+        if looks {
             books::check_within_limits(&all_clients(&program, folder).await);
         }
+        let lock = trouble.come(&program, folder, time).await;
         load.over.cancel();
         assert!(!program.log().contains("panicked"), "{}", program.log());
         // This is the kill -9.
         drop(program);
+        drop(lock);
     };
     tokio::join!(hands, kill).0
+}
+
+async fn start(folder: &Path) -> Program {
+    #[cfg(target_os = "linux")]
+    return Program::started(program::with_files_to_limit(folder)).await;
+    #[cfg(not(target_os = "linux"))]
+    return Program::start(folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,16 +209,17 @@ async fn a_gateway_killed_at_any_moment_forgets_nothing_that_reached_a_client_an
 
     let (mut bills, mut books, mut seen) = (Bills::default(), Books::of(folder), Seen::default());
     let mut turns = 0;
-    let mut program = Program::start(folder).await;
+    let mut program = start(folder).await;
     for life in 0..kills {
         let load = Load::new(program.address(), turns);
-        let hands = one_life(program, folder, &load, &mut random).await;
+        let trouble = *Trouble::ALL.choose(&mut random).expect("there is some");
+        let hands = one_life(program, folder, &load, trouble, &mut random).await;
         turns = load.turns();
         bills.take(&upstream).await;
         seen.note(&hands);
-        program = Program::start(folder).await;
-        println!("life {life}: {} turns", turns);
-        books.take_over(&hands, &bills.by_turn, true);
+        program = start(folder).await;
+        println!("life {life}: {turns} turns");
+        books.take_over(&hands, &bills.by_turn, Came { killed: true, disk_full: trouble.is_a_full_disk() });
         books.check_views(|| all_clients(&program, folder)).await;
     }
     program.signal("TERM");
@@ -181,7 +259,7 @@ async fn a_ledger_that_dies_again_and_again_under_load_is_not_noticed_and_every_
         let mut bills = Bills::default();
         bills.take(&upstream).await;
         let mut books = Books::of(&gateway.folder());
-        books.take_over(&hands, &bills.by_turn, false);
+        books.take_over(&hands, &bills.by_turn, Came::default());
         books.check_views(|| gateway.admin("/admin/clients")).await;
         books.check_limits();
         let answers = hands.iter().flatten().filter(|trace| trace.is_answered()).count();

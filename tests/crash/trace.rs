@@ -78,7 +78,8 @@ impl Trace {
         self.status = Some(head.status);
         self.request_id = head.headers.get("x-request-id").map(str::to_owned);
         self.limited_by = head.headers.get("x-ratelimit-limited-by").map(str::to_owned);
-        let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let is_stream =
+            head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         let leaves = matches!(self.kind, Kind::LeavesStalled | Kind::LeavesFlowing);
         if is_stream {
             while let Some(message) = connection.next_message().await {

@@ -366,7 +366,7 @@ fn the_first_client_needs_no_configuration_file() {
     assert_eq!(ran.code, 0, "{}", ran.told);
     let file = std::fs::read_to_string(folder.0.join("configs/clients/ada.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
-    assert_eq!(file["allowed_providers"], json!(["echo", "groq", "openai"]));
+    assert_eq!(file["allowed_providers"], json!(["anthropic", "echo", "gemini", "groq", "openai"]));
 }
 
 #[test]

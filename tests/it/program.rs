@@ -21,6 +21,16 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// The program on a free port, and unharmed by [`Program::limit_files`], which by default ends a process.
+#[cfg(target_os = "linux")]
+pub fn with_files_to_limit(folder: &Path) -> Command {
+    let program = command(folder, &["--listen", "127.0.0.1:0"]);
+    let mut shell = Command::new("/bin/sh");
+    shell.current_dir(folder).env_clear().args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    shell.arg(program.get_program()).args(program.get_args());
+    shell
+}
+
 /// A gateway that runs as a process. Dropping it kills it.
 pub struct Program {
     child: Child,
@@ -88,6 +98,18 @@ impl Program {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("`kill` runs").success(), "the process is there");
+    }
+
+    /// From now on none of its files can be written beyond so many bytes, as if the disk were full; `None` is no
+    /// limit. Its log goes through a pipe and has none.
+    #[cfg(target_os = "linux")]
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let bytes = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        // The soft limit alone, so that it can be raised again without any right.
+        let limit = Command::new("prlimit")
+            .args([&format!("--pid={}", self.child.id()), &format!("--fsize={bytes}:")])
+            .status();
+        assert!(limit.expect("`prlimit` runs").success(), "the process is there and ours");
     }
 
     /// Waits for its end; its exit code.

@@ -52,8 +52,13 @@ pub enum LoadError {
     },
     /// A target served a request whose key it cannot know, so it looks nothing up.
     UnknownKeyServed(TargetKind),
-    /// A gateway that must write accounts has no ledger file, or one that must not has one.
-    LedgerNotAsSaid(TargetKind),
+    /// A gateway that must write its accounts has no ledger file, or one that must not has one.
+    LedgerNotAsSaid {
+        /// Which target.
+        target: TargetKind,
+        /// Whether the file is there.
+        found: bool,
+    },
     /// Neither nginx, nor the gateway, nor the bare upstream was left to measure.
     NothingToMeasure,
     /// The build, or the run with its flags, took longer than it may.
@@ -107,11 +112,13 @@ impl fmt::Display for LoadError {
                     target.title()
                 )
             }
-            Self::LedgerNotAsSaid(target) => {
+            Self::LedgerNotAsSaid { target, found } => {
                 write!(
                     out,
-                    "{}: its data folder says otherwise, so it is not measured; is the binary an older one?",
-                    target.title()
+                    "{} has {} ledger in its data folder, so it is not what it is called and is not measured; \
+                     was another binary meant by --gateway?",
+                    target.title(),
+                    if *found { "a" } else { "no" }
                 )
             }
             Self::NothingToMeasure => write!(out, "nothing is left to measure; name more --targets"),
@@ -134,7 +141,7 @@ impl std::error::Error for LoadError {
             | Self::NoExecutable
             | Self::NotServing { .. }
             | Self::UnknownKeyServed(_)
-            | Self::LedgerNotAsSaid(_)
+            | Self::LedgerNotAsSaid { .. }
             | Self::NothingToMeasure
             | Self::TimeLimit(_)
             | Self::Interrupted => None,

@@ -120,8 +120,9 @@ pub async fn start(
         let log = run_folder.log_tail(Path::new(target.name()).join(LOG));
         return Err(LoadError::NotServing { server: target.title(), log });
     };
-    if folder.join(LEDGER_FILE).exists() != (ledger == Ledger::On) {
-        return Err(LoadError::LedgerNotAsSaid(target));
+    let found = folder.join(LEDGER_FILE).exists();
+    if found != (ledger == Ledger::On) {
+        return Err(LoadError::LedgerNotAsSaid { target, found });
     }
     Ok((server, address))
 }

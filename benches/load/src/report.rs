@@ -131,6 +131,7 @@ struct Measure {
     has_ratio: bool,
 }
 
+/// What the ledger's cost is a difference of.
 const CPU: Measure =
     Measure { key: "cpu_ms_per_1000", figure: |cell, _| cell.cpu_ms_per_1000, has_ratio: true };
 

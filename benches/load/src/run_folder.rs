@@ -35,8 +35,10 @@ impl RunFolder {
     /// The end of a log in this folder, for an error message; what cannot be read is said instead.
     pub fn log_tail(&self, log: impl AsRef<Path>) -> String {
         match std::fs::read(self.path.join(log)) {
-            Ok(log) if log.is_empty() => "(it logged nothing)".to_owned(),
-            Ok(log) => String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned(),
+            Ok(text) if text.is_empty() => "(it logged nothing)".to_owned(),
+            Ok(text) => {
+                String::from_utf8_lossy(&text[text.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
+            }
             Err(error) => format!("(no log: {error})"),
         }
     }

@@ -22,6 +22,12 @@ fn report(cells: Vec<Cell>, rounds: u32) -> Report {
     Report { machine, seconds: Duration::from_secs(3), rounds, notes: Vec::new(), cells }
 }
 
+fn text_of(report: &Report) -> String {
+    let mut text = Vec::new();
+    report.write_text(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 fn two_rounds() -> Report {
     use TargetKind::{Direct, Gateway, Nginx};
     let first = [cell(Direct, 0, 0, 1), cell(Nginx, 0, 20, 2), cell(Gateway, 0, 30, 4)];
@@ -55,10 +61,49 @@ fn without_nginx_there_is_no_ratio_and_the_rest_stands() {
     let report = report(vec![cell(TargetKind::Direct, 0, 0, 1), cell(TargetKind::Gateway, 0, 30, 3)], 1);
     let json = report.to_json();
     assert_eq!(json["scenarios"][0]["gateway_to_nginx"], json!({}));
-    let mut text = Vec::new();
-    report.write_text(&mut text).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = text_of(&report);
     assert!(text.contains("30.0 (30.0 to 30.0)"), "{text}");
+}
+
+/// Three rounds of the gateway with its ledger and without, each time with CPU microseconds per request.
+fn with_and_without_ledger(rounds: [(u64, u64); 3]) -> Report {
+    let cells = (0..).zip(rounds).flat_map(|(round, (with, without))| {
+        [cell(TargetKind::Gateway, round, with, 3), cell(TargetKind::NoLedger, round, without, 3)]
+    });
+    report(cells.collect(), 3)
+}
+
+#[test]
+fn the_ledger_costs_what_the_gateway_uses_more_within_a_round() {
+    // The medians, 50 and 42, differ by 8; the rounds by 5, 18 and 6.
+    let report = with_and_without_ledger([(40, 35), (60, 42), (50, 44)]);
+    let json = report.to_json();
+    assert_eq!(
+        json["scenarios"][0]["ledger_cost"],
+        json!({"cpu_ms_per_1000": {"median": 6.0, "min": 5.0, "max": 18.0}})
+    );
+    assert_eq!(
+        json["scenarios"][0]["targets"]["no-ledger"]["summary"]["cpu_ms_per_1000"],
+        json!({"median": 42.0, "min": 35.0, "max": 44.0})
+    );
+    let text = text_of(&report);
+    assert!(text.contains("\nthe ledger costs 6.00 (5.00 to 18.0) ms of CPU per 1000 requests\n"), "{text}");
+    assert!(text.contains("  gateway without its ledger"), "{text}");
+}
+
+#[test]
+fn a_ledger_that_chance_makes_cheaper_than_none_is_reported_so() {
+    let text = text_of(&with_and_without_ledger([(40, 42), (40, 41), (40, 39)]));
+    assert!(text.contains("the ledger costs -1.00 (-2.00 to 1.00) ms of CPU"), "{text}");
+}
+
+#[test]
+fn a_gateway_measured_without_its_counterpart_says_nothing_of_the_ledger() {
+    for target in [TargetKind::Gateway, TargetKind::NoLedger] {
+        let report = report(vec![cell(target, 0, 30, 3)], 1);
+        assert_eq!(report.to_json()["scenarios"][0]["ledger_cost"], json!({}));
+        assert!(!text_of(&report).contains("the ledger costs"));
+    }
 }
 
 #[test]
@@ -76,9 +121,7 @@ fn failures_are_counted_and_the_first_is_told() {
     );
     let report = report(vec![cell], 1);
     assert_eq!(report.failures(), 3);
-    let mut text = Vec::new();
-    report.write_text(&mut text).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = text_of(&report);
     assert!(
         text.contains("FAILED: 3 requests to gateway, stream, round 1; the first: the body differs"),
         "{text}"
