@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("900 of 1000 are spent; 200 more: {}", told(admit(&gateway, 200).await));
 
     let limiter = gateway.shared().tree().find("RateLimiter ada").ok_or("no such actor")?;
-    limiter.cell().ok_or("it does not run")?.kill();
+    limiter.cell().ok_or("it does not run")?.kill_and_wait(None).await?;
     println!("its limiter was killed; 200 more: {}", told(admit(&gateway, 200).await));
 
     gateway.stop().await;

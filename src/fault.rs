@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gateway_actors::{Refusal, Refused};
 use gateway_protocols::generate::ValidationFault;
+use gateway_protocols::conversation::Untranslatable;
 use gateway_protocols::openai::RequestFault;
 
 use crate::body::BodyFault;
@@ -116,6 +117,29 @@ pub enum Fault {
         /// The model's name there.
         model: String,
     },
+    /// The provider of the model has nothing of this kind.
+    #[error("provider `{provider}`, which serves the model, has no {endpoint}")]
+    NotServed {
+        /// The provider's name.
+        provider: String,
+        /// The endpoint's name.
+        endpoint: &'static str,
+    },
+    /// No provider that the client may use has this.
+    #[error("no provider that the client may use has {what}")]
+    NoProviderFor {
+        /// What it is.
+        what: &'static str,
+    },
+    /// Its cost is known too late for a budget.
+    #[error("{what} cannot be used by a client with a budget: what they cost is known only afterwards")]
+    NotUnderBudget {
+        /// What it is.
+        what: &'static str,
+    },
+    /// A member that the model's provider has no equal for.
+    #[error(transparent)]
+    Untranslatable(#[from] Untranslatable),
     /// The tree refused the job.
     #[error(transparent)]
     Refused(Box<Refused>),

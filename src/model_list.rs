@@ -13,14 +13,14 @@ use std::time::Duration;
 use dashmap::DashMap;
 use futures_util::StreamExt;
 use gateway_actors::Endpoint;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::live::Live;
 use crate::settings::{ProviderKind, ProviderSettings};
-use crate::upstream::UpstreamRequest;
+use crate::upstream::{UpstreamRequest, with_query};
 
 /// How long a list is good.
 const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -43,15 +43,25 @@ pub struct ModelList {
     providers: DashMap<Arc<str>, Arc<Mutex<Kept>>>,
 }
 
+/// A list in OpenAI's and Anthropic's form, or in Gemini's.
 #[derive(Deserialize)]
 struct Listed {
+    #[serde(default, alias = "models")]
     data: Vec<ListedModel>,
 }
 
 #[derive(Deserialize)]
 struct ListedModel {
+    #[serde(alias = "name")]
     id: String,
 }
+
+/// What stands before each name in Gemini's list.
+const GEMINI_PREFIX: &str = "models/";
+
+/// The longest page that Anthropic and Gemini give.
+const ONE_PAGE: [(ProviderKind, &str); 2] =
+    [(ProviderKind::Anthropic, "/models?limit=1000"), (ProviderKind::Gemini, "/models?pageSize=1000")];
 
 impl ModelList {
     /// The models that a provider says it has; asks it when the last list is too old.
@@ -86,10 +96,16 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
         base_url: Arc::clone(&key.base_url),
         api_key: key.api_key.clone(),
     };
-    let (method, headers) = (Method::GET, HeaderMap::new());
+    let method = Method::GET;
+    let mut headers = HeaderMap::from_iter(provider.quirks.headers.iter().cloned());
+    if provider.kind == ProviderKind::Anthropic {
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    }
+    let path = ONE_PAGE.iter().find(|(kind, _)| *kind == provider.kind).map_or("/models", |(_, path)| path);
+    let path = with_query(path.into(), provider.quirks.query.as_deref());
     let auth = provider.quirks.auth;
     let request =
-        UpstreamRequest { method, path: "/models".into(), auth, headers, body: bytes::Bytes::new() };
+        UpstreamRequest { method, path, auth, headers, body: bytes::Bytes::new() };
     let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, &request).await.ok()?;
     if answer.status != StatusCode::OK {
         return None;
@@ -102,5 +118,9 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
         }
     }
     let listed: Listed = serde_json::from_slice(&list).ok()?;
-    Some(listed.data.into_iter().map(|model| model.id).collect())
+    let name = |model: ListedModel| match model.id.strip_prefix(GEMINI_PREFIX) {
+        Some(name) if provider.kind == ProviderKind::Gemini => name.to_owned(),
+        _ => model.id,
+    };
+    Some(listed.data.into_iter().map(name).collect())
 }

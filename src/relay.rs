@@ -18,6 +18,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use gateway_actors::ledger::AnswerOwner;
+use gateway_actors::shared::Shared;
 use gateway_protocols::error::Dialect;
 use gateway_protocols::event::AnswerStream;
 use sync_wrapper::SyncWrapper;
@@ -77,6 +79,24 @@ pub struct RelayContext {
     pub arrived: Instant,
     /// The request's place among those in flight; held until the stream is dropped.
     pub in_flight: InFlight,
+    /// Who may ask for the answer again, where the upstream keeps it.
+    pub keeper: Option<Keeper>,
+}
+
+/// Notes whose an answer is that its upstream keeps.
+#[derive(Debug)]
+pub struct Keeper {
+    /// Where it is noted.
+    pub shared: Arc<Shared>,
+    /// Whose it is.
+    pub owner: AnswerOwner,
+}
+
+impl Keeper {
+    /// The upstream keeps the answer under this id.
+    pub fn note(self, id: &str) {
+        self.shared.keep_answer(id, self.owner);
+    }
 }
 
 type Opening = BoxFuture<'static, Result<Opened, UpstreamFault>>;
@@ -173,6 +193,9 @@ impl Relay {
 
     fn start(&mut self, opened: Opened) {
         let Opened { held, scan, body, mut charge, .. } = opened;
+        if let (Some(keeper), Some(id)) = (self.context.keeper.take(), scan.answer_id()) {
+            keeper.note(id);
+        }
         self.out.extend(held);
         self.in_burst = true;
         self.last_chunk = Instant::now();
@@ -200,7 +223,7 @@ impl Relay {
                         self.start(opened);
                     }
                     // Its charge is settled already.
-                    Err(fault) => self.end_with(fault),
+                    Err(fault) => self.end_with(fault, None),
                 }
                 Poll::Ready(())
             }
@@ -269,12 +292,15 @@ impl Relay {
     fn cut(&mut self, mut fault: UpstreamFault) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             fault = fault.without_key(flow.charge.lease());
-            flow.charge.cut(fault.as_str(), flow.scan.counted());
+            let Flow { scan, charge, .. } = flow;
+            charge.cut(fault.as_str(), scan.counted());
+            return self.end_with(fault, Some(scan));
         }
-        self.end_with(fault);
+        self.end_with(fault, None);
     }
 
-    fn end_with(&mut self, fault: UpstreamFault) {
+    /// `scan` knows what of the stream has gone out.
+    fn end_with(&mut self, fault: UpstreamFault, scan: Option<Box<dyn AnswerStream>>) {
         let context = &self.context;
         tracing::warn!(
             request_id = context.request_id.as_str(),
@@ -283,18 +309,26 @@ impl Relay {
             "stream ended in an error"
         );
         let fault = Fault::of_call(&context.provider, fault);
-        self.out.push_back(respond::stream_error(context.dialect, &fault, context.request_id.as_str()));
-        self.phase = Phase::Ending(None);
+        self.close(&fault, scan);
     }
 
     /// The gateway stops and has waited long enough.
     fn cut_off(&mut self) {
+        let scan = match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Flowing(flow) => Some(flow.scan),
+            _ => None,
+        };
+        self.close(&Fault::Draining, scan);
+    }
+
+    /// The error event, and then the end.
+    fn close(&mut self, fault: &Fault, scan: Option<Box<dyn AnswerStream>>) {
         let context = &self.context;
-        self.out.push_back(respond::stream_error(
-            context.dialect,
-            &Fault::Draining,
-            context.request_id.as_str(),
-        ));
+        let event = respond::stream_error(context.dialect, fault, context.request_id.as_str());
+        self.out.push_back(match scan {
+            Some(mut scan) => scan.closing_error(event),
+            None => event,
+        });
         self.phase = Phase::Ending(None);
     }
 

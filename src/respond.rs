@@ -196,6 +196,11 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
                 .param(Some("model"))
         }
         Fault::CapAboveLimit { param, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(*param)),
+        Fault::NotServed { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
+        Fault::Untranslatable(fault) => {
+            Looks::invalid(StatusCode::BAD_REQUEST).param(Some(fault.member.as_str()))
+        }
+        Fault::NoProviderFor { .. } | Fault::NotUnderBudget { .. } => Looks::forbidden(),
         Fault::NoKey { .. } => Looks { should_not_retry: true, ..Looks::overloaded(None) },
         Fault::Refused(refused) => looks_of_refusal(&refused.refusal),
         Fault::Upstream { provider, fault } => looks_of_upstream(dialect, provider, fault),

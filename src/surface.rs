@@ -8,23 +8,23 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use gateway_protocols::anthropic::{self, MessagesRequest, MessagesStream};
+use gateway_protocols::anthropic::{self, MessagesRequest};
 use gateway_protocols::conversation;
-use gateway_protocols::error::Dialect;
 use gateway_protocols::estimate;
 use gateway_protocols::event::AnswerStream;
-use gateway_protocols::gemini::{self, GenerateRequest, GenerateStream};
-use gateway_protocols::openai::{self, CapMember, ChatRequest, ChatStream, RequestFault, Rewrite, StreamOptions};
-use gateway_protocols::responses::{self, ResponsesRequest, ResponsesStream};
+use gateway_protocols::gemini::{self, GenerateRequest};
+use gateway_protocols::openai::{self, CapMember, ChatRequest, Rewrite};
+use gateway_protocols::responses::{self, ResponsesRequest};
 use gateway_protocols::translate::{self, AnswerOptions, Protocol};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::call::ReadWhole;
 use crate::fault::Fault;
 use crate::settings::{Capability, ProviderKind, ProviderSettings};
+use crate::upstream::with_query;
 
 /// The largest event of a stream that is passed on: an image of 8 MB in base64, and some more.
-const EVENT_MAX: usize = 16 << 20;
+pub const EVENT_MAX: usize = 16 << 20;
 
 /// What must not stand in a path's segment as it is.
 const SEGMENT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'?').add(b'{').add(b'}');
@@ -233,23 +233,17 @@ fn path(protocol: Protocol, stream: bool, upstream: Upstream<'_>) -> Cow<'static
         Protocol::Messages => Cow::Borrowed("/messages"),
         Protocol::Responses => Cow::Borrowed("/responses"),
         Protocol::Gemini => {
-            let model = utf8_percent_encode(upstream.model, SEGMENT);
             let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-            Cow::Owned(format!("/models/{model}:{method}"))
+            Cow::Owned(gemini_path(upstream.model, method))
         }
     };
     with_query(path, query)
 }
 
-/// The path with what the provider wants behind it.
-pub fn with_query(path: Cow<'static, str>, query: Option<&str>) -> Cow<'static, str> {
-    match query {
-        None => path,
-        Some(query) => {
-            let joint = if path.contains('?') { '&' } else { '?' };
-            Cow::Owned(format!("{path}{joint}{query}"))
-        }
-    }
+/// Where Gemini's API has a method of a model. A tuned one says itself which collection it is in.
+pub fn gemini_path(model: &str, method: &str) -> String {
+    let collection = if model.contains('/') { "" } else { "models/" };
+    format!("/{collection}{}:{method}", utf8_percent_encode(model, SEGMENT))
 }
 
 /// How the upstream's stream becomes the client's.
@@ -263,16 +257,7 @@ pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> 
         as_array: asked.is_array(),
         max_frame_bytes: EVENT_MAX,
     };
-    match (from == asked.protocol() && !asked.is_array(), from) {
-        (true, Protocol::Chat) => Box::new(ChatStream::new(StreamOptions {
-            show_usage: options.show_usage,
-            max_frame_bytes: EVENT_MAX,
-        })),
-        (true, Protocol::Messages) => Box::new(MessagesStream::new(EVENT_MAX)),
-        (true, Protocol::Responses) => Box::new(ResponsesStream::new(EVENT_MAX)),
-        (true, Protocol::Gemini) => Box::new(GenerateStream::new(EVENT_MAX)),
-        (false, _) => translate::stream(from, asked.protocol(), &options),
-    }
+    translate::stream(from, asked.protocol(), &options)
 }
 
 /// How the upstream's whole answer becomes the client's.

@@ -153,6 +153,17 @@ pub struct UpstreamRequest {
     pub body: Bytes,
 }
 
+/// A path with what its provider wants behind every one.
+pub fn with_query(path: Cow<'static, str>, query: Option<&str>) -> Cow<'static, str> {
+    match query {
+        None => path,
+        Some(query) => {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            Cow::Owned(format!("{path}{joint}{query}"))
+        }
+    }
+}
+
 /// The head of an answer, and its body to come.
 #[derive(Debug)]
 pub struct UpstreamAnswer {

@@ -1,7 +1,7 @@
 //! The root: starts the four below it, restarts them one for one, and routes each job to the living ones.
 //!
 //! Owns     its children's addresses and how often they failed.
-//! Called   by whoever has a request (`Admit`, through [`GatewayHandle`]) and by operators.
+//! Called   by whoever has a request (`Admit`, through [`GatewayHandle`](crate::GatewayHandle)) and by operators.
 //! Bounded  by its gate; jobs that wait while ClientRegistry restarts by `HELD_MAX`.
 //! Fails    with the process: over 5 failures of its children in 10 s, or its own end, end the program, and
 //!          the service manager takes over.

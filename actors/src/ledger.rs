@@ -1,8 +1,8 @@
 //! The Ledger: the only writer of accounts, and where a reborn limiter gets its numbers from.
 //!
 //! Owns     the writer, which does the file's I/O on a blocking thread: an actor's turn must not wait for a disk.
-//! Called   by limiters through the [`Journal`], by the root at start and stop.
-//! Bounded  by admission: limiters admit nothing while [`Journal::refusal`] says so; settlements always pass.
+//! Called   by limiters through the `Journal`, by the root at start and stop.
+//! Bounded  by admission: limiters admit nothing while `Journal::refusal` says so; settlements always pass.
 //! Fails    restarted by the root at once, with a new writer, which waits for the old one's last transaction.
 //!          Queue, store and what was in hand belong to [`Shared`], not to the actor: a change leaves them only
 //!          once it is committed, and committing it twice changes nothing.

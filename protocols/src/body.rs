@@ -57,11 +57,6 @@ impl Body {
         value.and_then(|range| self.bytes.get(range)).unwrap_or_default()
     }
 
-    /// Whether a member is there and is not null.
-    pub(crate) fn has(&self, name: &'static str) -> bool {
-        self.member(name).is_some_and(|member| member.kind != Kind::Null)
-    }
-
     /// The body with these members set to these values, which are JSON; everything else byte for byte as it came.
     /// Without a change it is the same handle.
     pub(crate) fn with(&self, values: &[(&'static str, String)]) -> Bytes {

@@ -18,6 +18,12 @@ use bytes::{Bytes, BytesMut};
 use crate::usage::Usage;
 
 pub use crate::openai::{AnswerFault, StreamFault};
+pub use tally::Tally;
+
+mod tally;
+
+#[cfg(test)]
+mod tests;
 
 /// Tool calls in one answer. Agents open some 20.
 pub const CALLS_MAX: usize = 1024;
@@ -130,6 +136,11 @@ pub trait EventReader: Debug + Send + Sync {
 pub trait EventWriter: Debug + Send + Sync {
     /// Writes what the client gets for an event, which may be nothing until a later one.
     fn write(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// The error that ends the stream, as this dialect has it; see [`AnswerStream::closing_error`].
+    fn closing_error(&mut self, event: Bytes) -> Bytes {
+        event
+    }
 }
 
 /// A stream on its way from upstream to client, whatever the two speak: what the relay has of it.
@@ -158,6 +169,16 @@ pub trait AnswerStream: Debug + Send + Sync {
 
     /// The answer's tokens counted from its text so far (`output` and `reasoning` only).
     fn counted(&self) -> Usage;
+
+    /// The id under which the upstream keeps the answer, once it has said so.
+    fn answer_id(&self) -> Option<&str> {
+        None
+    }
+
+    /// The error that ends the stream, as this stream's client reads it, made of the server-sent event that says it.
+    fn closing_error(&mut self, event: Bytes) -> Bytes {
+        event
+    }
 }
 
 /// What a whole answer says of itself, whatever its dialect.

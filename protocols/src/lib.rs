@@ -5,14 +5,22 @@
 //! relayed in the upstream's own buffers ([`openai::ChatStream`]). Nothing here does I/O, starts a
 //! task or reads a clock, and no input makes it panic.
 
+pub mod anthropic;
+mod body;
+pub mod completions;
 pub mod conversation;
 pub mod echo;
+pub mod embeddings;
 pub mod error;
 pub mod estimate;
 pub mod event;
+pub mod gemini;
 pub mod generate;
 pub mod json;
 pub mod openai;
+mod prompts;
+pub mod responses;
 pub mod splice;
 pub mod sse;
+pub mod translate;
 pub mod usage;

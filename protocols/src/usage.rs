@@ -9,8 +9,16 @@ use crate::json::{Cursor, JsonFault, Kind, Value};
 
 pub use gateway_limits::{Grade, Usage};
 
+mod anthropic;
+mod gemini;
+mod responses;
 #[cfg(test)]
 mod tests;
+
+pub use anthropic::from_anthropic;
+pub(crate) use anthropic::AnthropicReport;
+pub use gemini::from_gemini;
+pub use responses::from_responses;
 
 /// Reads a `usage` object of the chat API; `None` when it counts nothing.
 ///

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway_actors::Client;
+use gateway_actors::ledger::AnswerOwner;
 use gateway_protocols::anthropic::beta;
 use gateway_protocols::event::AnswerStream;
+use gateway_protocols::responses;
+use gateway_protocols::translate::Protocol;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reply::{Reply, Response};
@@ -19,7 +22,7 @@ use crate::call::Call;
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
-use crate::relay::{Relay, RelayContext};
+use crate::relay::{Keeper, Relay, RelayContext};
 use crate::resolve::Resolved;
 use crate::settings::ProviderKind;
 use crate::surface::{self, Asked, Outgoing, Upstream};
@@ -85,6 +88,15 @@ pub async fn answer(
         None => surface::outgoing(&asked, upstream)?,
     };
     shown.dropped = dropped;
+    let keeps = is_passed && protocol == Protocol::Responses;
+    let keeper = keeps.then(|| Keeper {
+        shared: Arc::clone(front.gateway.shared()),
+        owner: AnswerOwner {
+            client: client.id.clone(),
+            provider: Arc::clone(&target.provider),
+            key: Arc::clone(&charge.lease().endpoint().key_name),
+        },
+    });
     let call = Call {
         upstreams: exchange.live.upstreams.clone(),
         provider: Arc::clone(&resolved.provider),
@@ -105,11 +117,14 @@ pub async fn answer(
         let is_array = asked.is_array();
         // The body's memory is free while the answer flows.
         drop((asked, held));
-        return Ok(relay(front, exchange, resolved, call, charge, scan, shown, in_flight, is_array).await);
+        return Ok(relay(front, exchange, resolved, call, charge, scan, shown, in_flight, is_array, keeper).await);
     }
     let read = surface::read_whole(protocol, upstream, id, created);
     Ok(match call.whole(charge, read).await {
         Ok(whole) => {
+            if let (Some(keeper), Some(id)) = (keeper, responses::response_id(&whole.bytes)) {
+                keeper.note(&id);
+            }
             let mut response = Response::new(whole.bytes.into());
             let headers = response.headers_mut();
             let json = HeaderValue::from_static("application/json");
@@ -172,6 +187,7 @@ async fn relay(
     shown: Shown,
     in_flight: InFlight,
     is_array: bool,
+    keeper: Option<Keeper>,
 ) -> Response {
     let context = RelayContext {
         dialect: exchange.dialect,
@@ -180,6 +196,7 @@ async fn relay(
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
         in_flight,
+        keeper,
     };
     let cut_off = front.cut_off.token().clone().cancelled_owned();
     let mut opening = Box::pin(call.open(charge, scan));

@@ -15,6 +15,8 @@ use crate::resolve::{self, Asker, GROQ, Resolved};
 use crate::surface::Asked;
 
 use super::ask::{self, Question};
+use super::counted;
+use super::kept::owned;
 
 /// Endpoint names, as the ledger has them.
 const CHAT: &str = "chat/completions";
@@ -49,7 +51,7 @@ pub async fn messages(
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 
-/// `POST /v1/responses`
+/// `POST /v1/responses`. What goes on from an earlier response goes to the key that has that one.
 pub async fn responses(
     front: &Front,
     exchange: &Exchange,
@@ -57,9 +59,21 @@ pub async fn responses(
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let asked = Asked::Responses(ResponsesRequest::read(body.bytes())?);
+    let request = ResponsesRequest::read(body.bytes())?;
+    let earlier = match request.previous_response_id() {
+        Some(id) => Some((id.to_owned(), owned(front, exchange, client, id).await?)),
+        None => None,
+    };
+    let asked = Asked::Responses(request);
     let resolved = resolved(exchange, client, asked.model())?;
-    let question = Question { asked, endpoint: RESPONSES, key: None, body };
+    let key = match earlier {
+        Some((id, owner)) if owner.provider != resolved.target.provider => {
+            return Err(Fault::NotFound { what: "response", name: id });
+        }
+        Some((_, owner)) => Some(owner.key),
+        None => None,
+    };
+    let question = Question { asked, endpoint: RESPONSES, key, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 
@@ -78,7 +92,9 @@ pub async fn gemini(
     let stream = match method {
         GeminiMethod::GenerateContent => false,
         GeminiMethod::StreamGenerateContent => true,
-        GeminiMethod::CountTokens => return Err(no_route()),
+        GeminiMethod::CountTokens => {
+            return counted::gemini(front, exchange, client, &model, &body, in_flight).await;
+        }
     };
     let sse = form_urlencoded::parse(exchange.query.as_bytes()).any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };

@@ -18,8 +18,7 @@ use crate::call::Call;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
-use crate::surface;
-use crate::upstream::UpstreamRequest;
+use crate::upstream::{UpstreamRequest, with_query};
 
 use super::ask::upstream_headers;
 use super::{Asking, Dispatched, dispatch};
@@ -69,7 +68,7 @@ pub async fn response(
         arrived: exchange.arrived,
         request: UpstreamRequest {
             method: exchange.method.clone(),
-            path: surface::with_query(path.into(), query),
+            path: with_query(path.into(), query),
             auth: resolved.provider.quirks.auth,
             headers: upstream_headers(exchange, &resolved),
             body: bytes::Bytes::new(),

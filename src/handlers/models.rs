@@ -16,20 +16,68 @@ use crate::respond;
 /// Lists every model that the client may use: aliases, default models, and what the upstreams offer.
 pub async fn list(front: &Front, exchange: &Exchange, client: &Client) -> Result<Response, Fault> {
     let models = usable(front, exchange, client).await;
+    if is_anthropics(exchange) {
+        let data: Vec<Value> = models.keys().map(|id| anthropics(id)).collect();
+        let (first, last) = (models.keys().next(), models.keys().next_back());
+        let list = json!({"data": data, "has_more": false, "first_id": first, "last_id": last});
+        return Ok(respond::json(list.to_string()));
+    }
     let data: Vec<Value> = models.iter().map(|(id, owner)| shown(id, owner)).collect();
     Ok(respond::json(json!({"object": "list", "data": data}).to_string()))
 }
 
+/// `GET /v1beta/models`
+pub async fn gemini_list(front: &Front, exchange: &Exchange, client: &Client) -> Result<Response, Fault> {
+    let models = usable(front, exchange, client).await;
+    let models: Vec<Value> = models.keys().map(|id| geminis(id)).collect();
+    Ok(respond::json(json!({"models": models}).to_string()))
+}
+
+/// `GET /v1beta/models/ID`
+pub async fn gemini_one(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    id: &str,
+) -> Result<Response, Fault> {
+    let (id, _) = found(front, exchange, client, id).await?;
+    Ok(respond::json(geminis(&id).to_string()))
+}
+
+/// Anthropic's SDKs ask for the same path, and name their version.
+fn is_anthropics(exchange: &Exchange) -> bool {
+    exchange.headers.contains_key("anthropic-version")
+}
+
+fn anthropics(id: &str) -> Value {
+    json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"})
+}
+
+fn geminis(id: &str) -> Value {
+    let methods = ["generateContent", "streamGenerateContent", "countTokens"];
+    json!({"name": format!("models/{id}"), "displayName": id, "supportedGenerationMethods": methods})
+}
+
 /// One model, if the client may use it. The id may hold `/`, written as it is or as `%2F`.
 pub async fn one(front: &Front, exchange: &Exchange, client: &Client, id: &str) -> Result<Response, Fault> {
+    let (id, owner) = found(front, exchange, client, id).await?;
+    let model = if is_anthropics(exchange) { anthropics(&id) } else { shown(&id, &owner) };
+    Ok(respond::json(model.to_string()))
+}
+
+/// A model's name and its provider, if the client may use it.
+async fn found(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    id: &str,
+) -> Result<(String, String), Fault> {
     let id = percent_encoding::percent_decode_str(id).decode_utf8().map_err(|_| Fault::BadModelName)?;
     if !is_model_name(&id) {
         return Err(Fault::BadModelName);
     }
-    match usable(front, exchange, client).await.get(&*id) {
-        Some(owner) => Ok(respond::json(shown(&id, owner).to_string())),
-        None => Err(Fault::UnknownModel { model: id.into_owned() }),
-    }
+    let found = usable(front, exchange, client).await.remove_entry(&*id);
+    found.ok_or_else(|| Fault::UnknownModel { model: id.into_owned() })
 }
 
 fn shown(id: &str, owner: &str) -> Value {

@@ -145,6 +145,7 @@ async fn stream(
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
         in_flight,
+        keeper: None,
     };
     let cut_off = front.cut_off.token().clone().cancelled_owned();
     let mut opening = Box::pin(call.open(charge, scan));

@@ -27,10 +27,12 @@ use crate::deadline::patiently;
 use crate::fake_upstream::FakeUpstream;
 use crate::raw_client::{Answer, RawClient, Request};
 
+pub use tempfile::TempDir;
+
 /// What a test's gateway is to be.
 #[derive(Debug)]
 pub struct Builder {
-    folder: tempfile::TempDir,
+    folder: TempDir,
     toml: String,
     models: Option<String>,
     clients: Vec<(String, Value)>,
@@ -89,7 +91,7 @@ impl Builder {
     }
 
     /// Writes the files only, for a gateway that runs as a program of its own.
-    pub fn write(self) -> tempfile::TempDir {
+    pub fn write(self) -> TempDir {
         let folder = self.folder.path();
         std::fs::create_dir(folder.join("clients")).expect("a folder for clients");
         let toml = format!("clients.watch = {}\n{}", self.watch, self.toml);
@@ -154,7 +156,7 @@ pub struct TestGateway {
     front: Arc<Front>,
     stop: CancellationToken,
     serving: JoinHandle<Ended>,
-    folder: tempfile::TempDir,
+    folder: TempDir,
 }
 
 impl TestGateway {

@@ -2,8 +2,9 @@
 //! configurations load, and every name in them exists.
 //!
 //! A fenced block says by its info string how it is held to its word: `sh NAME`, `powershell NAME` and `bat NAME`
-//! are run, `json NAME` and `text NAME` are what comes of it (`part`: among other members; … is any rest of a line),
-//! `toml gateway`, `toml models` and `json client-file` are loaded, `by-hand` needs programs that a machine may not have, and `text` alone is a picture.
+//! are run, `sql NAME` must find something, `json NAME` and `text NAME` are what comes of it (`part`: among other
+//! members; … is any rest of a line), `toml gateway`, `toml models` and `json client-file` are loaded, `by-hand` needs
+//! programs that a machine may not have, and `text` alone is a picture.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+#[path = "docs/accounts.rs"]
+mod accounts;
 #[path = "docs/commands.rs"]
 mod commands;
 #[path = "docs/markdown.rs"]
@@ -97,6 +100,10 @@ impl Shipped {
         RawClient::connect(&self.address).await.ask(request).await
     }
 
+    fn ledger(&self) -> PathBuf {
+        self.data.path().join("ledger.db")
+    }
+
     /// What a shell would put in place of a document's `$(…)` and `${…}`.
     fn expanded(&self, snippet: &str) -> String {
         let token = std::fs::read_to_string(self.data.path().join("admin-token")).unwrap();
@@ -162,7 +169,7 @@ fn every_snippet_is_of_a_kind_that_is_checked() {
             let kind = (block.language(), block.label());
             let is_checked = match kind {
                 ("text", None) | ("toml", Some("gateway" | "models")) | ("json", Some("client-file")) => true,
-                ("sh" | "powershell" | "bat", Some(_)) => true,
+                ("sh" | "powershell" | "bat" | "sql", Some(_)) => true,
                 // What comes of a snippet of that name.
                 ("json" | "text", Some(label)) => document.runs().any(|run| run.label() == Some(label)),
                 _ => false,

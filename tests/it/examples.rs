@@ -46,3 +46,18 @@ fn supervision_loses_no_token_whichever_actor_dies() {
         assert!(line.ends_with(&format!("ada has used {used}")), "{line}");
     }
 }
+
+#[test]
+fn accounts_are_as_spent_after_the_death_of_the_limiter_and_of_the_gateway() {
+    let said = run("accounts");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for (line, told) in lines.iter().zip([
+        "900 of 1000 are spent; 200 more: ",
+        "its limiter was killed; 200 more: ",
+        "the gateway was started anew; 200 more: ",
+    ]) {
+        let refused = format!("{told}tokens_per_day has too little left: 900 of 1000 are taken; ");
+        assert!(line.starts_with(&refused), "{line}");
+    }
+}

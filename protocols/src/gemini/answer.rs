@@ -64,7 +64,8 @@ mod tests {
         assert!(matches!(whole(b"<html>").unwrap_err(), AnswerFault::NotJson(_)));
         assert_eq!(whole(b"{}").unwrap_err(), AnswerFault::NoChoices);
         assert_eq!(whole(br#"{"candidates":[]}"#).unwrap_err(), AnswerFault::NoChoices);
-        let error = whole(br#"[{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}]"#).unwrap_err();
+        let error =
+            whole(br#"[{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}]"#).unwrap_err();
         assert!(matches!(error, AnswerFault::ErrorObject(error) if error.status == Some(503)));
     }
 }

@@ -76,10 +76,10 @@ pub fn render_count(total: u64) -> Bytes {
 }
 
 /// Visits the members of an object by their names in camelCase.
-fn visit(
-    text: &str,
+fn visit<'a>(
+    text: &'a str,
     object: &Value<'_>,
-    mut member: impl FnMut(&str, &Value<'_>) -> Result<(), RequestFault>,
+    mut member: impl FnMut(&str, &Value<'a>) -> Result<(), RequestFault>,
 ) -> Result<(), RequestFault> {
     let mut cursor = Cursor::within(text, object.span);
     cursor.enter_object()?;
@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_whole_request_names_the_model_of_its_target() {
-        let request = read(r#"{"generate_content_request":{"model":"models/alias","contents":[1]}}"#).unwrap();
+        let request =
+            read(r#"{"generate_content_request":{"model":"models/alias","contents":[1]}}"#).unwrap();
         assert_eq!(request.prompt(), br#"{"model":"models/alias","contents":[1]}"#);
         let expected = r#"{"generate_content_request":{"model":"models/gemini-3-pro","contents":[1]}}"#;
         assert_eq!(request.rewrite("gemini-3-pro"), expected);

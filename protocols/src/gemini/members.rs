@@ -123,7 +123,7 @@ pub(super) fn each_element<'a>(
     match array.kind {
         Kind::Array => {}
         Kind::Object => return visit(path, array),
-        _ => return Err(path.fault("an array").into()),
+        _ => return Err(path.fault("an array")),
     }
     let mut cursor = Cursor::new(array.raw);
     cursor.enter_array()?;

@@ -38,7 +38,8 @@ impl Progress {
 
     /// Whether the answer has ended: every candidate that was seen has finished, or the prompt was refused.
     pub(super) fn has_finished(&self) -> bool {
-        self.is_blocked || !self.candidates.is_empty() && self.candidates.iter().all(|(_, finished)| *finished)
+        self.is_blocked
+            || !self.candidates.is_empty() && self.candidates.iter().all(|(_, finished)| *finished)
     }
 
     /// Whether there are more candidates than are followed: [`CANDIDATES_MAX`].
@@ -63,13 +64,12 @@ impl Progress {
     }
 
     fn take(&mut self, candidate: u64, said: &Said<'_>) {
-        let seen = self.candidates.iter().position(|(index, _)| *index == candidate);
         let finished = matches!(said, Said::Finish(_));
-        match seen.and_then(|place| self.candidates.get_mut(place)) {
-            Some((_, has_finished)) => *has_finished |= finished,
+        if let Some((_, has_finished)) = self.candidates.iter_mut().find(|(index, _)| *index == candidate) {
+            *has_finished |= finished;
+        } else if self.candidates.len() <= CANDIDATES_MAX {
             // One more than allowed is enough to say so.
-            None if self.candidates.len() <= CANDIDATES_MAX => self.candidates.push((candidate, finished)),
-            None => {}
+            self.candidates.push((candidate, finished));
         }
         if let Said::Part(part) = said {
             self.contents += u64::from(part.has_content());

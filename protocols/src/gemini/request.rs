@@ -156,7 +156,11 @@ impl Config {
             Kind::Null => return Ok(config),
             Kind::Object => {}
             found => {
-                return Err(RequestFault::WrongType { param: GENERATION_CONFIG, found, expected: "an object" });
+                return Err(RequestFault::WrongType {
+                    param: GENERATION_CONFIG,
+                    found,
+                    expected: "an object",
+                });
             }
         }
         let object = Object::read(&mut Cursor::within(text, value.span), |_, key, value| {

@@ -116,18 +116,23 @@ impl<'a> Response<'a> {
         if whole.kind != Kind::Object {
             let error = (whole.kind == Kind::Array).then(|| UpstreamErrorBody::read(text.as_bytes()));
             let error = error.filter(|error| error.message.is_some() || error.code.is_some());
-            return Err(error.map_or(ResponseFault::NotAnObject(whole.kind), |error| ResponseFault::Error(Box::new(error))));
+            return Err(error.map_or(ResponseFault::NotAnObject(whole.kind), |error| {
+                ResponseFault::Error(Box::new(error))
+            }));
         }
         let mut response = Self::default();
         let mut is_error = false;
-        members(&whole, |name, value| match name {
-            "candidates" => response.candidates = read_candidates(&value, &mut visit)?,
-            "usageMetadata" => response.usage = Some(value).filter(|usage| usage.kind == Kind::Object),
-            "responseId" => response.id = value.as_text(),
-            "modelVersion" => response.model = value.as_text(),
-            "promptFeedback" => response.block_reason = block_reason(&value)?,
-            "error" => is_error |= !value.is_blank(),
-            _ => {}
+        members(&whole, |name, value| {
+            match name {
+                "candidates" => response.candidates = read_candidates(&value, &mut visit)?,
+                "usageMetadata" => response.usage = Some(value).filter(|usage| usage.kind == Kind::Object),
+                "responseId" => response.id = value.as_text(),
+                "modelVersion" => response.model = value.as_text(),
+                "promptFeedback" => response.block_reason = block_reason(&value)?,
+                "error" => is_error |= !value.is_blank(),
+                _ => {}
+            }
+            Ok(())
         })?;
         if is_error {
             return Err(ResponseFault::Error(Box::new(UpstreamErrorBody::read(text.as_bytes()))));
@@ -262,7 +267,9 @@ mod tests {
     fn errors_are_errors_alone_and_in_an_array() {
         let error = r#"{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}"#;
         for text in [error.to_owned(), format!("[{error}]")] {
-            let Err(ResponseFault::Error(read)) = Response::read(&text, |_, _| {}) else { unreachable!("{text}") };
+            let Err(ResponseFault::Error(read)) = Response::read(&text, |_, _| {}) else {
+                unreachable!("{text}")
+            };
             assert_eq!((read.status, read.message.as_deref()), (Some(429), Some("quota")));
             assert_eq!(read.kind.as_deref(), Some("RESOURCE_EXHAUSTED"));
         }

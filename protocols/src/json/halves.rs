@@ -7,6 +7,9 @@
 
 use super::{decode_into, decoded};
 
+#[cfg(test)]
+mod tests;
+
 /// The bytes of `\uXXXX`.
 const ESCAPE_BYTES: usize = 6;
 

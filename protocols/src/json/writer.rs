@@ -7,6 +7,9 @@
 
 use super::quoted;
 
+#[cfg(test)]
+mod tests;
+
 /// A JSON text that grows.
 ///
 /// ```

@@ -33,6 +33,9 @@ pub enum AnswerFault {
     /// `choices` is missing, null or empty.
     #[error("the upstream's answer has no choices")]
     NoChoices,
+    /// What it says is in an order that no client could read.
+    #[error("the upstream's answer makes no sense: {0}")]
+    OutOfOrder(#[from] crate::event::OutOfOrder),
 }
 
 /// What the gateway reads of a chat completion.

@@ -246,6 +246,12 @@ impl Progress {
                 ("index", _) => index = cursor.value()?.as_u64(),
                 ("delta", Some(index)) => self.read_delta(index, cursor, splice)?,
                 ("delta", None) => delta_before_index = Some(cursor.value()?.span),
+                // The older completions have the text in the choice itself.
+                ("text", _) => {
+                    let text = cursor.value()?;
+                    self.contents += u64::from(!text.is_blank());
+                    self.count(&text, Sort::Output);
+                }
                 ("finish_reason", _) => {
                     let reason = cursor.value()?;
                     match reason.kind {

@@ -22,7 +22,7 @@ mod delta;
 #[cfg(test)]
 mod tests;
 
-use delta::Delta;
+pub(super) use delta::Delta;
 
 /// Reads a chat stream.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct ChatEvents {
 
 /// Why the choice ended, in the upstream's words.
 #[derive(Debug, Default)]
-struct Reason {
+pub(super) struct Reason {
     finish: String,
     native: Option<String>,
     stop: Option<String>,
@@ -221,7 +221,7 @@ impl<'a> Chunk<'a> {
 
 impl Reason {
     /// Takes a member of a choice, if it says something of the end.
-    fn take(&mut self, name: &str, value: &Value<'_>) {
+    pub(super) fn take(&mut self, name: &str, value: &Value<'_>) {
         match name {
             // An empty reason is none.
             "finish_reason" => self.finish = value.as_text().unwrap_or_default().into_owned(),
@@ -233,7 +233,7 @@ impl Reason {
         }
     }
 
-    fn into_finish(self, has_calls: bool, has_refused: bool) -> Event {
+    pub(super) fn into_finish(self, has_calls: bool, has_refused: bool) -> Event {
         let reason = match (&*self.finish, self.native.as_deref()) {
             ("length", Some("model_context_window_exceeded")) => Finish::ContextWindow,
             ("content_filter", Some("refusal")) => Finish::Refusal,
@@ -270,6 +270,7 @@ fn read_groq(groq: &Value<'_>, events: &mut Vec<Event>) -> Result<(), json::Json
     Ok(())
 }
 
-fn owned(value: Option<Value<'_>>) -> Option<String> {
+/// The text of a string that is not empty.
+pub(super) fn owned(value: Option<Value<'_>>) -> Option<String> {
     value.and_then(|value| value.as_text()).filter(|text| !text.is_empty()).map(String::from)
 }

@@ -23,8 +23,7 @@ mod turn;
 #[cfg(test)]
 mod tests;
 
-/// The dialect, as people call it.
-pub const DIALECT: &str = "OpenAI's chat API";
+pub(super) use turn::thought_signature;
 
 /// How many stop texts a request may have ("stop" in OpenAI's API reference).
 const STOPS_MAX: usize = 4;
@@ -32,9 +31,11 @@ const STOPS_MAX: usize = 4;
 /// The name of a schema whose dialect has none; the API requires one.
 const SCHEMA_NAME: &str = "answer";
 
-/// Members that mean the same in OpenAI's other API, from which they come as extras, and pass as they are.
-const SHARED: [&str; 6] =
-    ["metadata", "store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "verbosity"];
+/// Extras of OpenAI's other API, and what chat calls the same.
+const EQUALS: [(&str, &str); 2] = [("text.verbosity", "verbosity"), ("service_tier", "service_tier")];
+
+/// Values of `service_tier` that other vendors have too, or alone, and that mean something else there.
+const FOREIGN_TIERS: [&str; 1] = [r#""standard_only""#];
 
 /// Writes a conversation as a chat request.
 ///
@@ -191,10 +192,11 @@ pub(crate) fn effort_word(effort: Effort) -> &'static str {
 }
 
 fn extras(json: &mut Writer, extras: &[Extra<'_>], losses: &mut Losses) -> Result<(), Untranslatable> {
-    for extra in extras {
-        match &*extra.member {
-            name if SHARED.contains(&name) => json.key(name).raw(&extra.value),
-            name => losses.lose(name)?,
+    for Extra { member, value } in extras {
+        let equal = EQUALS.iter().find(|(theirs, _)| theirs == member);
+        match equal {
+            Some((_, ours)) if !FOREIGN_TIERS.contains(&&**value) => json.key(ours).raw(value),
+            _ => losses.lose(&**member)?,
         }
     }
     Ok(())

@@ -6,8 +6,8 @@
 //! Bounded  by the JSON scanner; no text is kept.
 //! Fails    with an [`AnswerFault`]: what arrives with a 200 is not always an answer.
 
-use crate::estimate::Estimator;
-use crate::event::WholeAnswer;
+use super::reader;
+use crate::event::{Tally, WholeAnswer};
 use crate::json::{self, Cursor, JsonFault, Kind, Value};
 use crate::openai::{AnswerFault, UpstreamErrorBody};
 use crate::usage::{self, Usage};
@@ -58,29 +58,17 @@ impl<'a> Response<'a> {
         }
         Ok(response)
     }
-
-    /// The answer's tokens counted from the text of its output.
-    pub(super) fn counted(&self) -> Usage {
-        let mut counter = Counter::default();
-        if let Some(output) = &self.output {
-            // The value was scanned before: no fault can come.
-            let _ = counter.read_output(output.raw);
-        }
-        Usage {
-            output: counter.output.tokens(),
-            reasoning: counter.reasoning.tokens(),
-            ..Usage::default()
-        }
-    }
 }
 
-/// Reads a whole answer in one scan.
+/// Reads a whole answer.
 ///
 /// # Errors
 /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
 pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
     let response = read_whole(body)?;
-    Ok(WholeAnswer { usage: response.usage, counted: response.counted(), model: response.model })
+    let mut tally = Tally::default();
+    reader::events_of(&response).iter().for_each(|event| tally.take(event));
+    Ok(WholeAnswer { usage: response.usage, counted: tally.counted(), model: response.model })
 }
 
 /// The id under which the upstream keeps an answer, for the calls that ask for it later; `None` when the body names
@@ -109,7 +97,8 @@ pub(super) fn read_whole(body: &[u8]) -> Result<Response<'_>, AnswerFault> {
     }
     match response.output {
         Some(_) => Ok(response),
-        None => Err(AnswerFault::Missing { member: "output" }),
+        // What a chat answer calls its choices.
+        None => Err(AnswerFault::NoChoices),
     }
 }
 
@@ -125,66 +114,4 @@ fn read_reason(cursor: &mut Cursor<'_>) -> Result<Option<String>, JsonFault> {
         }
     }
     Ok(reason)
-}
-
-/// Counts what a model wrote: every text of an item counts, whatever the item is called.
-#[derive(Default)]
-struct Counter {
-    output: Estimator,
-    reasoning: Estimator,
-}
-
-impl Counter {
-    fn read_output(&mut self, raw: &str) -> Result<(), JsonFault> {
-        let mut cursor = Cursor::new(raw);
-        cursor.enter_array()?;
-        while cursor.next_element()? {
-            if !cursor.enter_if(Kind::Object)? {
-                continue;
-            }
-            // A type may stand behind the texts, so these wait for it.
-            let mut is_reasoning = false;
-            let mut said = Vec::new();
-            while let Some(key) = cursor.next_key()? {
-                let value = cursor.value()?;
-                match &*key.name {
-                    "type" => is_reasoning = value.raw == "\"reasoning\"",
-                    "content" | "summary" | "name" | "arguments" | "input" | "code" => said.push(value),
-                    _ => {}
-                }
-            }
-            for value in said {
-                self.count(&value, is_reasoning)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, value: &Value<'_>, is_reasoning: bool) -> Result<(), JsonFault> {
-        let estimator = if is_reasoning { &mut self.reasoning } else { &mut self.output };
-        match value.kind {
-            Kind::String => estimator.push(&value.as_text().unwrap_or_default()),
-            Kind::Array => count_parts(estimator, value.raw)?,
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// The texts of `[{"type": "output_text", "text": "…"}, {"type": "refusal", "refusal": "…"}]`.
-fn count_parts(estimator: &mut Estimator, raw: &str) -> Result<(), JsonFault> {
-    let mut cursor = Cursor::new(raw);
-    cursor.enter_array()?;
-    while cursor.next_element()? {
-        if !cursor.enter_if(Kind::Object)? {
-            continue;
-        }
-        while let Some(key) = cursor.next_key()? {
-            let value = cursor.value()?;
-            if matches!(&*key.name, "text" | "refusal") {
-                estimator.push(&value.as_text().unwrap_or_default());
-            }
-        }
-    }
-    Ok(())
 }

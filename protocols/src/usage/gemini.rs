@@ -113,10 +113,10 @@ mod tests {
 
     #[test]
     fn nulls_and_absurd_counts_never_underflow() {
-        let json =
-            r#"{"promptTokenCount":1,"cachedContentTokenCount":9,"candidatesTokenCount":null,"totalTokenCount":null}"#;
+        let json = r#"{"promptTokenCount":1,"cachedContentTokenCount":9,"candidatesTokenCount":null,"totalTokenCount":null}"#;
         assert_eq!(read(json), usage(0, 1, 0, 0));
-        let json = r#"{"promptTokenCount":99999999999999999999,"toolUsePromptTokenCount":99999999999999999999}"#;
+        let json =
+            r#"{"promptTokenCount":99999999999999999999,"toolUsePromptTokenCount":99999999999999999999}"#;
         assert_eq!(read(json).unwrap().total(), u64::MAX);
     }
 

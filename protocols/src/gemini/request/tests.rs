@@ -26,8 +26,11 @@ fn caps_are_read_in_either_spelling_as_numbers_and_as_text() {
 
 #[test]
 fn null_is_as_good_as_missing() {
-    for config in ["\"x\":1", "\"generationConfig\":null", r#""generationConfig":{"maxOutputTokens":null,"candidateCount":null}"#]
-    {
+    for config in [
+        "\"x\":1",
+        "\"generationConfig\":null",
+        r#""generationConfig":{"maxOutputTokens":null,"candidateCount":null}"#,
+    ] {
         let request = read(&format!("{{{CONTENTS_MEMBER},{config}}}")).unwrap();
         assert_eq!((request.output_cap(), request.n()), (None, 1), "{config}");
     }
@@ -41,8 +44,14 @@ fn a_cap_is_written_where_it_stands_or_where_it_belongs() {
             r#""generationConfig":{"temperature":1.0,"maxOutputTokens": 9 }"#,
             r#""generationConfig":{"temperature":1.0,"maxOutputTokens": 7 }"#,
         ),
-        (r#""generation_config":{"max_output_tokens":"9"}"#, r#""generation_config":{"max_output_tokens":7}"#),
-        (r#""generation_config":{"max_output_tokens":null}"#, r#""generation_config":{"max_output_tokens":7}"#),
+        (
+            r#""generation_config":{"max_output_tokens":"9"}"#,
+            r#""generation_config":{"max_output_tokens":7}"#,
+        ),
+        (
+            r#""generation_config":{"max_output_tokens":null}"#,
+            r#""generation_config":{"max_output_tokens":7}"#,
+        ),
         (r#""generation_config":{"topK":1}"#, r#""generation_config":{"topK":1,"maxOutputTokens":7}"#),
         (r#""generationConfig":{}"#, r#""generationConfig":{"maxOutputTokens":7}"#),
         (r#""generationConfig":null"#, r#""generationConfig":{"maxOutputTokens":7}"#),
@@ -55,7 +64,8 @@ fn a_cap_is_written_where_it_stands_or_where_it_belongs() {
 
 #[test]
 fn without_a_change_the_body_is_the_same_handle() {
-    let body = Bytes::from(format!(r#"{{{CONTENTS_MEMBER},"generationConfig":{{"maxOutputTokens":"7"}},"x":1e2}}"#));
+    let body =
+        Bytes::from(format!(r#"{{{CONTENTS_MEMBER},"generationConfig":{{"maxOutputTokens":"7"}},"x":1e2}}"#));
     let request = GenerateRequest::read(&body).unwrap();
     for cap in [None, Some(7)] {
         assert_eq!(request.rewrite(cap).as_ptr(), body.as_ptr());
@@ -75,7 +85,10 @@ fn a_member_given_twice_is_refused_in_whatever_spelling() {
         (r#""systemInstruction":{},"system_instruction":{}"#, "systemInstruction"),
         (r#""generationConfig":{},"generation_config":{}"#, "generationConfig"),
         (r#""contents":[1]"#, "contents"),
-        (r#""generationConfig":{"maxOutputTokens":1,"max_output_tokens":2}"#, "generationConfig.maxOutputTokens"),
+        (
+            r#""generationConfig":{"maxOutputTokens":1,"max_output_tokens":2}"#,
+            "generationConfig.maxOutputTokens",
+        ),
         (r#""generationConfig":{"candidateCount":1,"candidateCount":2}"#, "generationConfig.candidateCount"),
     ] {
         let fault = read(&format!("{{{CONTENTS_MEMBER},{members}}}")).unwrap_err();

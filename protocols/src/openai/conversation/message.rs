@@ -104,7 +104,8 @@ impl<'c, 'a> Messages<'c, 'a> {
             }
             Ok(())
         })?;
-        if message.role.as_deref() != Some("tool")
+        // A tool's name is part of its result.
+        if !matches!(message.role.as_deref(), Some("tool" | "function"))
             && let Some(name) = &message.name
         {
             self.conversation.extras.push(extra(&at.member("name"), name));

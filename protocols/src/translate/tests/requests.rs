@@ -1,0 +1,1 @@
+//! Requests, from every client to every upstream.

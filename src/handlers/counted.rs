@@ -1,0 +1,135 @@
+//! How many tokens a question has: `POST /v1/messages/count_tokens` and Gemini's `:countTokens`.
+//!
+//! Called   by the front door, behind the one admission; nothing is generated, so no token is charged.
+//! Fails    as any question does. A provider of another protocol is not asked: the answer is then the gateway's own
+//!          bound, which is never below the true count by much and may be above it.
+
+use std::sync::Arc;
+
+use gateway_actors::Client;
+use gateway_limits::Price;
+use gateway_protocols::event::WholeAnswer;
+use gateway_protocols::translate::Protocol;
+use http::Method;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+use warp::reply::Response;
+
+use crate::body::BufferedBody;
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::front::{Exchange, Front, InFlight};
+use crate::resolve::Resolved;
+use crate::respond;
+use crate::surface;
+use crate::upstream::{UpstreamRequest, with_query};
+
+use super::ask::upstream_headers;
+use super::generative::resolved;
+use super::{Asking, Dispatched, dispatch};
+
+/// The endpoint's name, as the ledger has it.
+const ENDPOINT: &str = "messages";
+
+/// `POST /v1/messages/count_tokens`
+pub async fn messages(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let request = gateway_protocols::anthropic::CountRequest::read(body.bytes())?;
+    let resolved = resolved(exchange, client, request.model())?;
+    let model = &*resolved.target.model;
+    let renamed = request.rewrite((request.model() != Some(model)).then_some(model));
+    let tokens = request
+        .prompt_parts()
+        .map(gateway_protocols::estimate::prompt_tokens)
+        .fold(0, u64::saturating_add);
+    let counting = Counting { protocol: Protocol::Messages, path: "/messages/count_tokens".to_owned(), tokens, member: "input_tokens" };
+    count(front, exchange, client, &resolved, counting, renamed, in_flight).await
+}
+
+/// How something is counted.
+pub(super) struct Counting {
+    /// Whose protocol it is in.
+    pub(super) protocol: Protocol,
+    /// Where an upstream of the same protocol counts.
+    pub(super) path: String,
+    /// Our own count.
+    pub(super) tokens: u64,
+    /// The member of our own answer that has it.
+    pub(super) member: &'static str,
+}
+
+/// Asks an upstream of the same protocol, or answers with our own count.
+pub(super) async fn count(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    resolved: &Resolved,
+    counting: Counting,
+    body: bytes::Bytes,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let Counting { protocol, path, tokens, member } = counting;
+    let asking = Asking {
+        endpoint: ENDPOINT,
+        prompt_tokens: 0,
+        output_tokens: 0,
+        price: Some(Price::FREE),
+        key: None,
+    };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
+    if surface::spoken(&resolved.provider, protocol) != protocol {
+        // Nobody is asked, so the charge ends as never sent; the request stays in no window.
+        drop((charge, in_flight));
+        return Ok(shown.sign(exchange, respond::json(json!({member: tokens}).to_string()), None));
+    }
+    let query = resolved.provider.quirks.query.as_deref();
+    let call = Call {
+        upstreams: Arc::clone(&exchange.live.upstreams),
+        provider: Arc::clone(&resolved.provider),
+        timeouts: resolved.timeouts,
+        arrived: exchange.arrived,
+        request: UpstreamRequest {
+            method: Method::POST,
+            path: with_query(path.into(), query),
+            auth: resolved.provider.quirks.auth,
+            headers: upstream_headers(exchange, resolved),
+            body,
+        },
+    };
+    let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
+    drop(in_flight);
+    Ok(match answer {
+        Ok(whole) => {
+            let mut response = Response::new(whole.bytes.into());
+            response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
+            shown.sign(exchange, response, Some(whole.upstream_time))
+        }
+        Err(fault) => shown.failed(exchange, fault),
+    })
+}
+
+/// `POST /v1beta/models/M:countTokens`
+pub(super) async fn gemini(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    model: &str,
+    body: &BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let request = gateway_protocols::gemini::CountRequest::read(body.bytes())?;
+    let resolved = resolved(exchange, client, Some(model))?;
+    let counting = Counting {
+        protocol: Protocol::Gemini,
+        path: surface::gemini_path(&resolved.target.model, "countTokens"),
+        tokens: gateway_protocols::estimate::prompt_tokens(request.prompt()),
+        member: "totalTokens",
+    };
+    let body = request.rewrite(&resolved.target.model);
+    count(front, exchange, client, &resolved, counting, body, in_flight).await
+}

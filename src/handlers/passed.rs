@@ -1,0 +1,224 @@
+//! What only providers of kind `openai` have, and passes as it is: images, audio, moderations, files, batches.
+//!
+//! Called   by the front door, behind the one admission: each request is counted, and so are the tokens where the
+//!          answer tells them.
+//! Bounded  by the body's limits and, as any whole answer, by the largest one.
+//! Fails    before the admission for what is wrong with the request.
+//!
+//! Files and batches belong to the upstream's key, which all clients share. The ledger knows which client made
+//! which: another client's is a 404, and a list shows only one's own.
+
+use std::sync::Arc;
+
+use gateway_actors::ledger::AnswerOwner;
+use gateway_actors::{Client, Target};
+use gateway_limits::{Price, Usage};
+use gateway_protocols::event::WholeAnswer;
+use gateway_protocols::passthrough::{self, Named};
+use gateway_protocols::{error::Dialect, estimate};
+use http::Method;
+use http::header::CONTENT_TYPE;
+use warp::reply::Response;
+
+use crate::body::BufferedBody;
+use crate::call::Call;
+use crate::fault::Fault;
+use crate::front::{Exchange, Front, InFlight};
+use crate::resolve::{self, Resolved};
+use crate::settings::ProviderKind;
+use crate::upstream::{UpstreamRequest, with_query};
+
+use super::ask::upstream_headers;
+use super::generative::resolved;
+use super::kept::owned;
+use super::{Asking, Dispatched, Shown, dispatch, price};
+
+/// What stands for the model in the ledger where a request names none.
+const NO_MODEL: &str = "-";
+
+/// Answers a request that names a model, in JSON or in a form: images, audio, moderations.
+pub async fn with_model(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    endpoint: &'static str,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let named = passthrough::model(body.bytes(), content_type(exchange)).ok_or(Fault::NoModel)?;
+    let resolved = resolved(exchange, client, Some(&named.name))?;
+    served(&resolved, endpoint)?;
+    let is_json = content_type(exchange).trim_start().starts_with("application/json");
+    let asking = Asking {
+        endpoint,
+        // A form holds pictures and sound, of which nobody knows the tokens before the answer.
+        prompt_tokens: if is_json { estimate::prompt_tokens(body.bytes()) } else { 0 },
+        output_tokens: 0,
+        price: price(exchange, &resolved),
+        key: None,
+    };
+    pass(front, exchange, client, &resolved, asking, Some(named), body, in_flight).await.map(|(response, _)| response)
+}
+
+/// Answers a request for files or batches; `rest` is what follows the endpoint's path.
+pub async fn without_model(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    endpoint: &'static str,
+    rest: &str,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let id = rest.split('/').next().filter(|id| !id.is_empty());
+    let owner = match id {
+        Some(id) => Some(owned(front, exchange, client, id).await?),
+        None => None,
+    };
+    let makes_work = endpoint == "batches" && exchange.method == Method::POST && id.is_none();
+    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
+    if makes_work && has_budget {
+        // What a batch costs is told a day later, when no budget can refuse it any more.
+        return Err(Fault::NotUnderBudget { what: "batches" });
+    }
+    if makes_work && let Some(input) = passthrough::text_member(body.bytes(), "input_file_id") {
+        owned(front, exchange, client, &input).await?;
+    }
+    let resolved = provider(exchange, client, owner.as_ref())?;
+    served(&resolved, endpoint)?;
+    let key = owner.as_ref().map(|owner| Arc::clone(&owner.key));
+    let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: 0, price: Some(Price::FREE), key };
+    let made_at = resolved.target.provider.clone();
+    let (mut response, made) =
+        pass(front, exchange, client, &resolved, asking, None, body, in_flight).await?;
+    let Some(Made { body, key }) = made else { return Ok(response) };
+    if exchange.method == Method::POST && id.is_none() {
+        if let Some(id) = passthrough::id(&body) {
+            let owner = AnswerOwner { client: client.id.clone(), provider: made_at, key };
+            front.gateway.shared().keep_answer(&id, owner);
+        }
+    } else if id.is_none() {
+        *response.body_mut() = own(front, exchange, client, &body).await?.into();
+    }
+    Ok(response)
+}
+
+/// The elements of a list that the client made.
+async fn own(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    list: &bytes::Bytes,
+) -> Result<bytes::Bytes, Fault> {
+    let mut ids = Vec::new();
+    passthrough::filtered(list, |id| {
+        ids.push(id.to_owned());
+        false
+    });
+    let mut mine = Vec::with_capacity(ids.len());
+    for id in ids {
+        match owned(front, exchange, client, &id).await {
+            Ok(_) => mine.push(id),
+            Err(Fault::NotFound { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    // What is no list shows nothing that could be another's.
+    Ok(passthrough::filtered(list, |id| mine.iter().any(|mine| mine == id)).unwrap_or_else(|| list.clone()))
+}
+
+/// An answer's bytes, and the name of the key that gave it.
+struct Made {
+    body: bytes::Bytes,
+    key: Arc<str>,
+}
+
+/// Passes a request and its answer.
+#[expect(clippy::too_many_arguments, reason = "each is used once, and a struct for them would live for one call")]
+async fn pass(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    resolved: &Resolved,
+    asking: Asking,
+    named: Option<Named>,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<(Response, Option<Made>), Fault> {
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
+    let key = Arc::clone(&charge.lease().endpoint().key_name);
+    let call = Call {
+        upstreams: Arc::clone(&exchange.live.upstreams),
+        provider: Arc::clone(&resolved.provider),
+        timeouts: resolved.timeouts,
+        arrived: exchange.arrived,
+        request: UpstreamRequest {
+            method: exchange.method.clone(),
+            path: with_query(path(exchange).into(), resolved.provider.quirks.query.as_deref()),
+            auth: resolved.provider.quirks.auth,
+            headers: upstream_headers(exchange, resolved),
+            body: match &named {
+                Some(named) => passthrough::renamed(body.bytes(), named, &resolved.target.model),
+                None => body.bytes().clone(),
+            },
+        },
+    };
+    let read = Box::new(|body: bytes::Bytes| {
+        let usage = passthrough::usage(&body);
+        Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
+    });
+    let answer = call.whole(charge, read).await;
+    drop((body, in_flight));
+    Ok(match answer {
+        Ok(whole) => {
+            let made = Made { body: whole.bytes.clone(), key };
+            let mut response = Response::new(whole.bytes.into());
+            response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
+            (shown.sign(exchange, response, Some(whole.upstream_time)), Some(made))
+        }
+        Err(fault) => (Shown::failed(&shown, exchange, fault), None),
+    })
+}
+
+/// The path below the upstream's base URL, with its query.
+fn path(exchange: &Exchange) -> String {
+    debug_assert_eq!(exchange.dialect, Dialect::OpenAi, "only OpenAI's paths come here");
+    let path = exchange.path.strip_prefix("/openai").unwrap_or(&exchange.path);
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    match &*exchange.query {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+fn content_type(exchange: &Exchange) -> &str {
+    exchange.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json")
+}
+
+/// Only OpenAI's API has these.
+fn served(resolved: &Resolved, endpoint: &'static str) -> Result<(), Fault> {
+    match resolved.provider.kind {
+        ProviderKind::OpenAi => Ok(()),
+        ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Echo => {
+            Err(Fault::NotServed { provider: resolved.provider.name.to_string(), endpoint })
+        }
+    }
+}
+
+/// Where files and batches go: to whom has them, else to the client's default provider, else to the first that it may
+/// use and that has them.
+fn provider(exchange: &Exchange, client: &Client, owner: Option<&AnswerOwner>) -> Result<Resolved, Fault> {
+    let settings = &exchange.live.settings;
+    let default = client.default_provider.as_deref().and_then(|name| settings.providers.get(name));
+    let may = |provider: &&Arc<crate::settings::ProviderSettings>| {
+        provider.kind == ProviderKind::OpenAi && client.may_use_provider(&provider.name) && provider.can_be_called()
+    };
+    let name = match owner {
+        Some(owner) => Arc::clone(&owner.provider),
+        None => {
+            let found = default.filter(may).or_else(|| settings.providers.values().find(may));
+            Arc::clone(&found.ok_or(Fault::NoProviderFor { what: "files and batches" })?.name)
+        }
+    };
+    resolve::provider_of(settings, client, Target { provider: name, model: NO_MODEL.into() })
+}
