@@ -1,7 +1,7 @@
 //! What was written: configuration files as trees whose every part knows its file, line and column.
 //!
-//! Owns     reading a file, TOML and JSON as one kind of tree ([`Document`]), typed access to its members
-//!          ([`Section`]), and what is wrong with them ([`Fault`], [`Warning`]).
+//! Owns     reading a file, TOML and JSON as one kind of tree (`Document`), typed access to its members
+//!          (`Section`), and what is wrong with them ([`Fault`], [`Warning`]).
 //! Called   by `settings` and `clients_dir`, which say what was meant.
 //! Bounded  by [`FILE_MAX`] bytes per file and [`DEPTH_MAX`] levels of nesting.
 //! Fails    with every fault at once, never with the first alone: a person mends a file in one go. No fault

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use gateway_actors::{Refusal, Refused};
-use gateway_protocols::generate::ValidationFault;
 use gateway_protocols::conversation::Untranslatable;
+use gateway_protocols::generate::ValidationFault;
 use gateway_protocols::openai::RequestFault;
+use gateway_protocols::translate::TranslateFault;
 
 use crate::body::BodyFault;
 use crate::call::UpstreamFault;
@@ -191,6 +192,15 @@ pub enum Fault {
     /// A fault of our own.
     #[error("the gateway failed on this request; tell its operator the request id")]
     Bug,
+}
+
+impl From<TranslateFault> for Fault {
+    fn from(fault: TranslateFault) -> Self {
+        match fault {
+            TranslateFault::Request(fault) => Self::Request(fault),
+            TranslateFault::Untranslatable(fault) => Self::Untranslatable(fault),
+        }
+    }
 }
 
 impl From<Refused> for Fault {

@@ -233,7 +233,47 @@ impl Front {
         match matched.line.route {
             Route::ChatCompletions => {
                 let body = self.read(exchange, body).await?;
-                handlers::openai::chat(self, exchange, &client, body, pass).await
+                handlers::generative::chat(self, exchange, &client, body, pass.into()).await
+            }
+            Route::Messages => {
+                let body = self.read(exchange, body).await?;
+                handlers::generative::messages(self, exchange, &client, body, pass.into()).await
+            }
+            Route::Responses => {
+                let body = self.read(exchange, body).await?;
+                handlers::generative::responses(self, exchange, &client, body, pass.into()).await
+            }
+            Route::GeminiModel if exchange.method == Method::POST => {
+                let body = self.read(exchange, body).await?;
+                handlers::generative::gemini(self, exchange, &client, matched.rest, body, pass.into()).await
+            }
+            Route::GeminiModel => handlers::models::gemini_one(self, exchange, &client, matched.rest).await,
+            Route::GeminiModels => handlers::models::gemini_list(self, exchange, &client).await,
+            Route::CountTokens => {
+                let body = self.read(exchange, body).await?;
+                handlers::counted::messages(self, exchange, &client, body, pass.into()).await
+            }
+            Route::Embeddings => {
+                let body = self.read(exchange, body).await?;
+                handlers::plain::embeddings(self, exchange, &client, body, pass.into()).await
+            }
+            Route::Completions => {
+                let body = self.read(exchange, body).await?;
+                handlers::plain::completions(self, exchange, &client, body, pass.into()).await
+            }
+            Route::Response => {
+                let body = self.read_any(exchange, body).await?;
+                handlers::kept::response(self, exchange, &client, matched.rest, body, pass.into()).await
+            }
+            Route::Passed => {
+                let body = self.read_any(exchange, body).await?;
+                handlers::passed::with_model(self, exchange, &client, endpoint, body, pass.into()).await
+            }
+            Route::Kept => {
+                let body = self.read_any(exchange, body).await?;
+                let rest = matched.rest;
+                handlers::passed::without_model(self, exchange, &client, endpoint, rest, body, pass.into())
+                    .await
             }
             Route::Generate => {
                 let body = self.read(exchange, body).await?;
@@ -262,6 +302,15 @@ impl Front {
             let content_type = String::from_utf8_lossy(content_type.as_bytes()).into_owned();
             return Err(Fault::NotJson { content_type });
         }
+        self.read_any(exchange, body).await
+    }
+
+    /// A body of whatever type.
+    async fn read_any<S, D>(&self, exchange: &Exchange, body: S) -> Result<BufferedBody, Fault>
+    where
+        S: Stream<Item = Result<D, warp::Error>> + Send,
+        D: Buf,
+    {
         let server = &exchange.live.settings.server;
         let limits = BodyLimits {
             max_body_bytes: server.max_body_bytes,

@@ -1,10 +1,15 @@
 //! One file per surface: a request in, the tree asked, an answer out.
 
 pub mod admin;
+mod ask;
+pub mod counted;
 pub mod docs;
 pub mod generate;
+pub mod generative;
+pub mod kept;
 pub mod models;
-pub mod openai;
+pub mod passed;
+pub mod plain;
 mod probes;
 pub mod usage;
 
@@ -15,8 +20,6 @@ use bytes::BytesMut;
 use gateway_actors::job::Memo;
 use gateway_actors::{Client, Refusal, Target, View};
 use gateway_limits::{Ask, Price};
-use gateway_protocols::estimate;
-use gateway_protocols::openai::ChatRequest;
 use http::{HeaderName, HeaderValue};
 use warp::reply::Response;
 
@@ -27,7 +30,6 @@ use crate::limit_headers;
 use crate::resolve::Resolved;
 use crate::respond;
 use crate::routes::Route;
-use crate::settings::ProviderKind;
 
 /// The largest output of a model that the table does not know.
 const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
@@ -92,18 +94,10 @@ fn cap(
     }
 }
 
-/// The most tokens that a request's prompt can be.
-fn prompt_tokens(request: &ChatRequest) -> u64 {
-    request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add)
-}
-
 /// What the target charges, where that is known.
 fn price(exchange: &Exchange, resolved: &Resolved) -> Option<Price> {
     let Target { provider, model } = &resolved.target;
-    match resolved.provider.kind {
-        ProviderKind::Echo => Some(Price::FREE),
-        _ => exchange.live.settings.capabilities.of(provider, model).price,
-    }
+    exchange.live.settings.capabilities.of(provider, model).price
 }
 
 /// What a request asks the tree for.

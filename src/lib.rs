@@ -35,6 +35,7 @@ pub mod respond;
 pub mod routes;
 pub mod running;
 pub mod settings;
+pub mod surface;
 pub mod upstream;
 pub mod usage_report;
 pub mod watch;

@@ -104,8 +104,7 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
     let path = ONE_PAGE.iter().find(|(kind, _)| *kind == provider.kind).map_or("/models", |(_, path)| path);
     let path = with_query(path.into(), provider.quirks.query.as_deref());
     let auth = provider.quirks.auth;
-    let request =
-        UpstreamRequest { method, path, auth, headers, body: bytes::Bytes::new() };
+    let request = UpstreamRequest { method, path, auth, headers, body: bytes::Bytes::new() };
     let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, &request).await.ok()?;
     if answer.status != StatusCode::OK {
         return None;

@@ -22,6 +22,7 @@ use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::shared::Shared;
 use gateway_protocols::error::Dialect;
 use gateway_protocols::event::AnswerStream;
+use gateway_protocols::gemini;
 use sync_wrapper::SyncWrapper;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -79,6 +80,8 @@ pub struct RelayContext {
     pub arrived: Instant,
     /// The request's place among those in flight; held until the stream is dropped.
     pub in_flight: InFlight,
+    /// Whether the stream is one JSON array instead of server-sent events.
+    pub is_array: bool,
     /// Who may ask for the answer again, where the upstream keeps it.
     pub keeper: Option<Keeper>,
 }
@@ -185,8 +188,10 @@ impl Relay {
 
     fn keep_alive(&mut self) {
         let sign_of_life = match self.context.dialect {
+            _ if self.context.is_array => b"\n",
             Dialect::Anthropic => PING,
-            _ => KEEP_ALIVE,
+            Dialect::Gemini => gemini::KEEP_ALIVE,
+            Dialect::OpenAi | Dialect::Seed => KEEP_ALIVE,
         };
         self.out.push_back(Bytes::from_static(sign_of_life));
     }
@@ -327,6 +332,7 @@ impl Relay {
         let event = respond::stream_error(context.dialect, fault, context.request_id.as_str());
         self.out.push_back(match scan {
             Some(mut scan) => scan.closing_error(event),
+            None if context.is_array => gemini::array_of(event),
             None => event,
         });
         self.phase = Phase::Ending(None);

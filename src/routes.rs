@@ -11,6 +11,26 @@ pub enum Route {
     ClientsReload,
     /// OpenAI's chat completions.
     ChatCompletions,
+    /// Anthropic's messages.
+    Messages,
+    /// How many tokens a question to Anthropic's API has.
+    CountTokens,
+    /// OpenAI's responses.
+    Responses,
+    /// A response that its upstream keeps, or what is done with one; the path's rest is its id, and more.
+    Response,
+    /// Gemini's questions, or one of its models; the path's rest is the model and the method.
+    GeminiModel,
+    /// Gemini's list of models.
+    GeminiModels,
+    /// OpenAI's embeddings.
+    Embeddings,
+    /// OpenAI's older completions.
+    Completions,
+    /// Images, audio and moderations, which pass as they are.
+    Passed,
+    /// Files and batches, which pass as they are to whoever has them; the path's rest is an id, and more.
+    Kept,
     /// OpenAI's list of models.
     Models,
     /// One model; the path's rest is its name, which may hold `/`.
@@ -74,15 +94,58 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 21] = [
+pub static ROUTES: [Line; 64] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
     line(Method::GET, "/api/v1/clients/reload", Client("clients/reload"), Route::ClientsReload),
+    line(Method::POST, "/v1/messages", Client("messages"), Route::Messages),
+    line(Method::POST, "/v1/responses", Client("responses"), Route::Responses),
+    line(Method::POST, "/openai/v1/responses", Client("responses"), Route::Responses),
+    line(Method::POST, "/v1beta/models/*", Client("messages"), Route::GeminiModel),
+    line(Method::POST, "/v1/embeddings", Client("embeddings"), Route::Embeddings),
+    line(Method::POST, "/openai/v1/embeddings", Client("embeddings"), Route::Embeddings),
+    line(Method::POST, "/v1/completions", Client("completions"), Route::Completions),
+    line(Method::POST, "/openai/v1/completions", Client("completions"), Route::Completions),
+    line(Method::POST, "/v1/messages/count_tokens", Client("messages"), Route::CountTokens),
     line(Method::GET, "/v1/models", Client("models"), Route::Models),
     line(Method::GET, "/v1/models/*", Client("models"), Route::Model),
     line(Method::GET, "/openai/v1/models", Client("models"), Route::Models),
     line(Method::GET, "/openai/v1/models/*", Client("models"), Route::Model),
+    line(Method::GET, "/v1beta/models", Client("models"), Route::GeminiModels),
+    line(Method::GET, "/v1beta/models/*", Client("models"), Route::GeminiModel),
+    line(Method::GET, "/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::DELETE, "/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::POST, "/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::GET, "/openai/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::DELETE, "/openai/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::POST, "/openai/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::POST, "/v1/images/generations", Client("images/generations"), Route::Passed),
+    line(Method::POST, "/v1/images/edits", Client("images/edits"), Route::Passed),
+    line(Method::POST, "/v1/images/variations", Client("images/variations"), Route::Passed),
+    line(Method::POST, "/v1/audio/speech", Client("audio/speech"), Route::Passed),
+    line(Method::POST, "/v1/audio/transcriptions", Client("audio/transcriptions"), Route::Passed),
+    line(Method::POST, "/v1/audio/translations", Client("audio/translations"), Route::Passed),
+    line(Method::POST, "/openai/v1/audio/speech", Client("audio/speech"), Route::Passed),
+    line(Method::POST, "/openai/v1/audio/transcriptions", Client("audio/transcriptions"), Route::Passed),
+    line(Method::POST, "/openai/v1/audio/translations", Client("audio/translations"), Route::Passed),
+    line(Method::POST, "/v1/moderations", Client("moderations"), Route::Passed),
+    line(Method::GET, "/v1/files", Client("files"), Route::Kept),
+    line(Method::POST, "/v1/files", Client("files"), Route::Kept),
+    line(Method::GET, "/v1/files/*", Client("files"), Route::Kept),
+    line(Method::DELETE, "/v1/files/*", Client("files"), Route::Kept),
+    line(Method::GET, "/v1/batches", Client("batches"), Route::Kept),
+    line(Method::POST, "/v1/batches", Client("batches"), Route::Kept),
+    line(Method::GET, "/v1/batches/*", Client("batches"), Route::Kept),
+    line(Method::POST, "/v1/batches/*", Client("batches"), Route::Kept),
+    line(Method::GET, "/openai/v1/files", Client("files"), Route::Kept),
+    line(Method::POST, "/openai/v1/files", Client("files"), Route::Kept),
+    line(Method::GET, "/openai/v1/files/*", Client("files"), Route::Kept),
+    line(Method::DELETE, "/openai/v1/files/*", Client("files"), Route::Kept),
+    line(Method::GET, "/openai/v1/batches", Client("batches"), Route::Kept),
+    line(Method::POST, "/openai/v1/batches", Client("batches"), Route::Kept),
+    line(Method::GET, "/openai/v1/batches/*", Client("batches"), Route::Kept),
+    line(Method::POST, "/openai/v1/batches/*", Client("batches"), Route::Kept),
     line(Method::GET, "/health", Public, Route::Health),
     line(Method::GET, "/livez", Public, Route::Live),
     line(Method::GET, "/readyz", Public, Route::Ready),

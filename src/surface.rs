@@ -256,12 +256,14 @@ pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> 
         show_usage: asked.shows_usage(),
         as_array: asked.is_array(),
         max_frame_bytes: EVENT_MAX,
+        request: asked.body(),
     };
     translate::stream(from, asked.protocol(), &options)
 }
 
 /// How the upstream's whole answer becomes the client's.
-pub fn read_whole(asked: Protocol, upstream: Upstream<'_>, id: &str, created: u64) -> ReadWhole {
+pub fn read_whole(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> ReadWhole {
+    let (request, asked) = (asked.body().clone(), asked.protocol());
     let from = spoken(upstream.provider, asked);
     let (id, model) = (id.to_owned(), upstream.model.to_owned());
     Box::new(move |body| {
@@ -281,6 +283,7 @@ pub fn read_whole(asked: Protocol, upstream: Upstream<'_>, id: &str, created: u6
             show_usage: true,
             as_array: false,
             max_frame_bytes: EVENT_MAX,
+            request: &request,
         };
         translate::answer(from, asked, &body, &options)
     })

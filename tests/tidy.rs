@@ -251,7 +251,7 @@ fn waits_for_time(source: &Source) -> Option<String> {
         return None;
     }
     let lines: Vec<&str> = source.test_lines().collect();
-    let polls = |at: usize| at > 0 && lines[at - 1].trim_start().starts_with("while !");
+    let polls = |at: usize| at > 0 && lines[at - 1].trim_start().starts_with("while ");
     let sleeps = (0..lines.len()).find(|at| lines[*at].contains("sleep(") && !polls(*at))?;
     Some(lines[sleeps].trim().to_owned())
 }

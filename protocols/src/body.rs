@@ -99,10 +99,7 @@ pub(crate) fn object_in(bytes: &[u8]) -> Result<Cursor<'_>, RequestFault> {
 }
 
 /// The text of a member; `None` when it is null.
-pub(crate) fn optional_text(
-    param: &'static str,
-    value: &Value<'_>,
-) -> Result<Option<String>, RequestFault> {
+pub(crate) fn optional_text(param: &'static str, value: &Value<'_>) -> Result<Option<String>, RequestFault> {
     match value.kind {
         Kind::Null => Ok(None),
         Kind::String => Ok(value.as_text().map(String::from)),

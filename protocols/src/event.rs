@@ -175,6 +175,12 @@ pub trait AnswerStream: Debug + Send + Sync {
         None
     }
 
+    /// The id under which the upstream keeps the answer for later calls, once it has said so; `None` where it keeps
+    /// none.
+    fn response_id(&self) -> Option<&str> {
+        None
+    }
+
     /// The error that ends the stream, as this stream's client reads it, made of the server-sent event that says it.
     fn closing_error(&mut self, event: Bytes) -> Bytes {
         event

@@ -18,6 +18,7 @@ pub mod gemini;
 pub mod generate;
 pub mod json;
 pub mod openai;
+pub mod passthrough;
 mod prompts;
 pub mod responses;
 pub mod splice;

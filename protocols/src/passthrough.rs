@@ -139,7 +139,10 @@ fn form_field(body: &[u8], boundary: &str, wanted: &str) -> Option<Named> {
             let (name, value) = line.split_once(':').unwrap_or_default();
             name.trim().eq_ignore_ascii_case("content-disposition")
                 && value.split(';').any(|parameter| {
-                    parameter.trim().strip_prefix("name=").is_some_and(|name| name.trim_matches('"') == wanted)
+                    parameter
+                        .trim()
+                        .strip_prefix("name=")
+                        .is_some_and(|name| name.trim_matches('"') == wanted)
                 })
         });
         if is_wanted {
@@ -179,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_body_without_a_model_has_none_and_nothing_panics() {
-        for body in ["", "{", "[]", "{\"model\": 7}", "--xyz", "--xyz\r\n--xyz--", "--xyz\r\n\r\n\r\n--xyz--"] {
+        for body in ["", "{", "[]", "{\"model\": 7}", "--xyz", "--xyz\r\n--xyz--", "--xyz\r\n\r\n\r\n--xyz--"]
+        {
             assert_eq!(model(body.as_bytes(), "application/json"), None);
             assert_eq!(model(body.as_bytes(), FORM), None);
         }
@@ -191,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_list_shows_only_what_is_wanted_and_keeps_the_rest_of_its_bytes() {
-        let list = r#"{"object":"list", "data": [ {"id":"a","n":1.0}, {"id":"b"} ,{"x":1}], "has_more":false}"#;
+        let list =
+            r#"{"object":"list", "data": [ {"id":"a","n":1.0}, {"id":"b"} ,{"x":1}], "has_more":false}"#;
         let expected = r#"{"object":"list", "data":[{"id":"a","n":1.0}], "has_more":false}"#;
         assert_eq!(filtered(list.as_bytes(), |id| id == "a").unwrap(), expected);
         assert_eq!(filtered(b"{}", |_| true), None);

@@ -22,9 +22,7 @@ impl Prompts {
     /// Reads the value of `param`.
     pub(crate) fn read(param: &'static str, value: &Value<'_>) -> Result<Self, RequestFault> {
         match value.kind {
-            Kind::String => {
-                Ok(Self { count: 1, tokens: estimate::prompt_tokens(value.raw.as_bytes()) })
-            }
+            Kind::String => Ok(Self { count: 1, tokens: estimate::prompt_tokens(value.raw.as_bytes()) }),
             Kind::Array => Self::read_list(param, value),
             found => Err(RequestFault::WrongType { param, found, expected: "a string or an array" }),
         }
@@ -96,9 +94,14 @@ mod tests {
     #[test]
     fn another_form_is_refused_with_what_it_is() {
         assert_eq!(read("[]"), Ok(Prompts::default()));
-        for (json, found) in [("7", Kind::Number), ("{}", Kind::Object), ("[{}]", Kind::Object), ("[null]", Kind::Null)] {
+        for (json, found) in
+            [("7", Kind::Number), ("{}", Kind::Object), ("[{}]", Kind::Object), ("[null]", Kind::Null)]
+        {
             let fault = read(json).unwrap_err();
-            assert!(matches!(fault, RequestFault::WrongType { param: "input", found: f, .. } if f == found), "{json}");
+            assert!(
+                matches!(fault, RequestFault::WrongType { param: "input", found: f, .. } if f == found),
+                "{json}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Owns     for the same dialect on both sides: what the gateway reads of a request ([`ResponsesRequest`]), of a whole
 //!          answer ([`whole`], [`response_id`]) and of a stream ([`ResponsesStream`]). For another dialect on one side:
 //!          requests and answers in neutral form ([`conversation()`], [`events()`], [`ResponsesEvents`]), and written
-//!          from it ([`render_request`], [`render_answer`], [`ResponsesWriter`]).
+//!          from it ([`render_request`], [`ResponsesWriter`]).
 //! Called   by the handlers of `/v1/responses`, by the relay, and by [`crate::translate`].
 //! Bounded  by the JSON scanner's depth, the frame limit, and counts named beside their constants.
 //! Fails    with the faults of its readers: [`RequestFault`](crate::openai::RequestFault),
@@ -29,4 +29,4 @@ pub use reader::{ResponsesEvents, events};
 pub use render::render_request;
 pub use request::ResponsesRequest;
 pub use stream::ResponsesStream;
-pub use writer::{ResponsesWriter, render_answer};
+pub use writer::ResponsesWriter;

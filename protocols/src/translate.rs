@@ -47,7 +47,7 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "OpenAI's chat API",
-            Self::Messages => "Anthropic's Messages API",
+            Self::Messages => anthropic::DIALECT,
             Self::Gemini => "Gemini's API",
             Self::Responses => "OpenAI's Responses API",
         }

@@ -15,8 +15,8 @@ mod responses;
 #[cfg(test)]
 mod tests;
 
-pub use anthropic::from_anthropic;
 pub(crate) use anthropic::AnthropicReport;
+pub use anthropic::from_anthropic;
 pub use gemini::from_gemini;
 pub use responses::from_responses;
 

@@ -106,20 +106,22 @@ pub async fn answer(
             method: Method::POST,
             path,
             auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved),
+            headers: upstream_headers(exchange, resolved, is_passed),
             body,
         },
     };
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let created = created();
     let id = exchange.id.as_str();
     if stream {
         let scan = surface::stream(&asked, upstream, id, created);
         let is_array = asked.is_array();
         // The body's memory is free while the answer flows.
         drop((asked, held));
-        return Ok(relay(front, exchange, resolved, call, charge, scan, shown, in_flight, is_array, keeper).await);
+        return Ok(
+            relay(front, exchange, resolved, call, charge, scan, shown, in_flight, is_array, keeper).await
+        );
     }
-    let read = surface::read_whole(protocol, upstream, id, created);
+    let read = surface::read_whole(&asked, upstream, id, created);
     Ok(match call.whole(charge, read).await {
         Ok(whole) => {
             if let (Some(keeper), Some(id)) = (keeper, responses::response_id(&whole.bytes)) {
@@ -137,15 +139,13 @@ pub async fn answer(
     })
 }
 
-/// Of the caller's headers only the listed ones go upstream, and a vendor's own only to that vendor.
-pub(super) fn upstream_headers(exchange: &Exchange, resolved: &Resolved) -> HeaderMap {
+/// Of the caller's headers only the listed ones go upstream; a vendor's own mean nothing to one of another protocol.
+pub(super) fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -> HeaderMap {
     let kind = resolved.provider.kind;
     let mut headers = HeaderMap::with_capacity(PASSED_UPSTREAM.len() + 2);
     for name in &PASSED_UPSTREAM {
-        let is_anthropics = *name == ANTHROPIC_VERSION || *name == ANTHROPIC_BETA;
-        let is_others = (is_anthropics && kind != ProviderKind::Anthropic)
-            || (*name == OPENAI_BETA && kind != ProviderKind::OpenAi);
-        if is_others {
+        let is_vendors = [&ANTHROPIC_VERSION, &ANTHROPIC_BETA, &OPENAI_BETA].contains(&name);
+        if is_vendors && !is_passed {
             continue;
         }
         // A list may stand on several lines; `extend` appends.
@@ -155,8 +155,8 @@ pub(super) fn upstream_headers(exchange: &Exchange, resolved: &Resolved) -> Head
         let default = HeaderValue::from_static(ANTHROPIC_VERSION_DEFAULT);
         headers.entry(&ANTHROPIC_VERSION).or_insert(default);
         if headers.contains_key(&ANTHROPIC_BETA) {
-            let flags = headers.get_all(&ANTHROPIC_BETA).iter().filter_map(|value| value.to_str().ok());
-            let flags = beta::filtered(flags);
+            let flags = headers.get_all(&ANTHROPIC_BETA).iter().map(HeaderValue::as_bytes);
+            let flags = beta::filtered(flags, None);
             headers.remove(&ANTHROPIC_BETA);
             headers.extend(
                 HeaderValue::try_from(flags)
@@ -177,7 +177,7 @@ pub(super) fn upstream_headers(exchange: &Exchange, resolved: &Resolved) -> Head
     clippy::too_many_arguments,
     reason = "each is used once, and a struct for them would live for one call"
 )]
-async fn relay(
+pub(super) async fn relay(
     front: &Front,
     exchange: &Exchange,
     resolved: &Resolved,
@@ -196,6 +196,7 @@ async fn relay(
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
         in_flight,
+        is_array,
         keeper,
     };
     let cut_off = front.cut_off.token().clone().cancelled_owned();
@@ -217,4 +218,14 @@ async fn relay(
     headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     headers.extend(processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
     shown.sign(exchange, response, upstream_time)
+}
+
+/// Now, in seconds since the Unix epoch.
+pub(super) fn created() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// HEAD is our own answer to a GET, whose body is left out behind us.
+pub(super) fn upstream_method(method: &Method) -> Method {
+    if *method == Method::HEAD { Method::GET } else { method.clone() }
 }

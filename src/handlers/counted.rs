@@ -39,15 +39,18 @@ pub async fn messages(
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let request = gateway_protocols::anthropic::CountRequest::read(body.bytes())?;
+    let request = gateway_protocols::anthropic::MessagesRequest::read_count_tokens(body.bytes())?;
     let resolved = resolved(exchange, client, request.model())?;
     let model = &*resolved.target.model;
-    let renamed = request.rewrite((request.model() != Some(model)).then_some(model));
-    let tokens = request
-        .prompt_parts()
-        .map(gateway_protocols::estimate::prompt_tokens)
-        .fold(0, u64::saturating_add);
-    let counting = Counting { protocol: Protocol::Messages, path: "/messages/count_tokens".to_owned(), tokens, member: "input_tokens" };
+    let renamed = request.rewrite((request.model() != Some(model)).then_some(model), None);
+    let tokens =
+        request.prompt_parts().map(gateway_protocols::estimate::prompt_tokens).fold(0, u64::saturating_add);
+    let counting = Counting {
+        protocol: Protocol::Messages,
+        path: "/messages/count_tokens".to_owned(),
+        tokens,
+        member: "input_tokens",
+    };
     count(front, exchange, client, &resolved, counting, renamed, in_flight).await
 }
 
@@ -97,7 +100,7 @@ pub(super) async fn count(
             method: Method::POST,
             path: with_query(path.into(), query),
             auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved),
+            headers: upstream_headers(exchange, resolved, true),
             body,
         },
     };

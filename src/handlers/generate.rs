@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gateway_actors::Client;
 use gateway_protocols::generate::{self, FaultKind, GenerateRequest, ValidationFault};
 use gateway_protocols::openai::{ChatAnswer, ChatRequest};
-use http::HeaderValue;
 use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method};
 use serde_json::json;
 use warp::reply::Response;
 
@@ -16,8 +16,10 @@ use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::resolve::{self, Missing};
 use crate::respond;
+use crate::surface::{self, Asked, Outgoing, Upstream};
+use crate::upstream::UpstreamRequest;
 
-use super::openai::{passed, upstream_request};
+use super::ask::{created, upstream_headers};
 use super::{Asking, Dispatched, cap, dispatch};
 
 /// The endpoint's name in the ledger.
@@ -49,8 +51,16 @@ pub async fn generate(
         max_tokens,
         capability.takes_temperature,
     );
-    let prompt_tokens = super::prompt_tokens(&ChatRequest::read(&chat)?);
-
+    let asked = Asked::Chat(ChatRequest::read(&chat)?);
+    let upstream = Upstream {
+        provider: &resolved.provider,
+        model: &resolved.target.model,
+        capability,
+        cap: None,
+        max_output: max_tokens,
+    };
+    let Outgoing { path, body: sent, .. } = surface::outgoing(&asked, upstream)?;
+    let prompt_tokens = asked.prompt_tokens();
     let price = super::price(exchange, &resolved);
     let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: cap.reserved, price, key: None };
     let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
@@ -59,9 +69,16 @@ pub async fn generate(
         provider: resolved.provider.clone(),
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
-        request: upstream_request(exchange, chat),
+        request: UpstreamRequest {
+            method: Method::POST,
+            path,
+            auth: resolved.provider.quirks.auth,
+            headers: upstream_headers(exchange, &resolved, false),
+            body: sent,
+        },
     };
-    Ok(match call.whole(charge, Box::new(passed)).await {
+    let read = surface::read_whole(&asked, upstream, exchange.id.as_str(), created());
+    Ok(match call.whole(charge, read).await {
         Ok(whole) => {
             let answer = &whole.answer;
             // It was read before, so it can be read.

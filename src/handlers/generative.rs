@@ -1,5 +1,5 @@
 //! The surfaces that generate text: OpenAI's chat completions and responses, Anthropic's messages, Gemini's
-//! generateContent. Each reads its own form; the rest is [`super::ask`].
+//! generateContent. Each reads its own form; the rest is `ask.rs`.
 
 use gateway_actors::Client;
 use gateway_protocols::anthropic::MessagesRequest;
@@ -96,7 +96,8 @@ pub async fn gemini(
             return counted::gemini(front, exchange, client, &model, &body, in_flight).await;
         }
     };
-    let sse = form_urlencoded::parse(exchange.query.as_bytes()).any(|(name, value)| name == "alt" && value == "sse");
+    let sse = form_urlencoded::parse(exchange.query.as_bytes())
+        .any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };
     let resolved = resolved(exchange, client, asked.model())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };

@@ -14,13 +14,15 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use warp::reply::Response;
 
+use crate::body::BufferedBody;
 use crate::call::Call;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
 use crate::upstream::{UpstreamRequest, with_query};
 
-use super::ask::upstream_headers;
+use super::ask::{upstream_headers, upstream_method};
+use super::passed;
 use super::{Asking, Dispatched, dispatch};
 
 /// The endpoint's name, as the ledger has it.
@@ -35,8 +37,12 @@ pub async fn response(
     exchange: &Exchange,
     client: &Client,
     rest: &str,
+    body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
+    if let (&Method::POST, "compact" | "input_tokens") = (&exchange.method, rest) {
+        return passed::with_model(front, exchange, client, ENDPOINT, body, in_flight).await;
+    }
     let (id, below) = rest.split_once('/').map_or((rest, ""), |(id, below)| (id, below));
     let is_known = match (&exchange.method, below) {
         (&Method::GET | &Method::HEAD, "" | "input_items") | (&Method::DELETE, "") => true,
@@ -67,11 +73,11 @@ pub async fn response(
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
         request: UpstreamRequest {
-            method: exchange.method.clone(),
+            method: upstream_method(&exchange.method),
             path: with_query(path.into(), query),
             auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, &resolved),
-            body: bytes::Bytes::new(),
+            headers: upstream_headers(exchange, &resolved, true),
+            body: body.bytes().clone(),
         },
     };
     let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;

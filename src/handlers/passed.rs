@@ -28,7 +28,7 @@ use crate::resolve::{self, Resolved};
 use crate::settings::ProviderKind;
 use crate::upstream::{UpstreamRequest, with_query};
 
-use super::ask::upstream_headers;
+use super::ask::{upstream_headers, upstream_method};
 use super::generative::resolved;
 use super::kept::owned;
 use super::{Asking, Dispatched, Shown, dispatch, price};
@@ -57,7 +57,9 @@ pub async fn with_model(
         price: price(exchange, &resolved),
         key: None,
     };
-    pass(front, exchange, client, &resolved, asking, Some(named), body, in_flight).await.map(|(response, _)| response)
+    pass(front, exchange, client, &resolved, asking, Some(named), body, in_flight)
+        .await
+        .map(|(response, _)| response)
 }
 
 /// Answers a request for files or batches; `rest` is what follows the endpoint's path.
@@ -134,7 +136,10 @@ struct Made {
 }
 
 /// Passes a request and its answer.
-#[expect(clippy::too_many_arguments, reason = "each is used once, and a struct for them would live for one call")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is used once, and a struct for them would live for one call"
+)]
 async fn pass(
     front: &Front,
     exchange: &Exchange,
@@ -153,10 +158,10 @@ async fn pass(
         timeouts: resolved.timeouts,
         arrived: exchange.arrived,
         request: UpstreamRequest {
-            method: exchange.method.clone(),
+            method: upstream_method(&exchange.method),
             path: with_query(path(exchange).into(), resolved.provider.quirks.query.as_deref()),
             auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved),
+            headers: upstream_headers(exchange, resolved, true),
             body: match &named {
                 Some(named) => passthrough::renamed(body.bytes(), named, &resolved.target.model),
                 None => body.bytes().clone(),
@@ -196,7 +201,7 @@ fn content_type(exchange: &Exchange) -> &str {
 }
 
 /// Only OpenAI's API has these.
-fn served(resolved: &Resolved, endpoint: &'static str) -> Result<(), Fault> {
+pub(super) fn served(resolved: &Resolved, endpoint: &'static str) -> Result<(), Fault> {
     match resolved.provider.kind {
         ProviderKind::OpenAi => Ok(()),
         ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Echo => {
@@ -211,7 +216,9 @@ fn provider(exchange: &Exchange, client: &Client, owner: Option<&AnswerOwner>) -
     let settings = &exchange.live.settings;
     let default = client.default_provider.as_deref().and_then(|name| settings.providers.get(name));
     let may = |provider: &&Arc<crate::settings::ProviderSettings>| {
-        provider.kind == ProviderKind::OpenAi && client.may_use_provider(&provider.name) && provider.can_be_called()
+        provider.kind == ProviderKind::OpenAi
+            && client.may_use_provider(&provider.name)
+            && provider.can_be_called()
     };
     let name = match owner {
         Some(owner) => Arc::clone(&owner.provider),

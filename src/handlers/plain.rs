@@ -9,7 +9,6 @@ use gateway_actors::Client;
 use gateway_protocols::completions::{self, CompletionsRequest, CompletionsStream};
 use gateway_protocols::embeddings::{self, EmbeddingsRequest};
 use gateway_protocols::event::AnswerStream;
-use gateway_protocols::estimate;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use warp::reply::Response;
@@ -68,8 +67,7 @@ pub async fn completions(
     let target = &resolved.target;
     let capability = exchange.live.settings.capabilities.of(&target.provider, &target.model);
     let Cap { sent, reserved } = cap(client, request.output_cap(), capability.max_output, "max_tokens")?;
-    let prompt_tokens =
-        request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add);
+    let prompt_tokens = request.prompt_tokens();
     let output_tokens = reserved.saturating_mul(request.n());
     let price = price(exchange, &resolved);
     let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens, price, key: None };
@@ -79,7 +77,8 @@ pub async fn completions(
     let include_usage = request.stream() && !resolved.provider.quirks.tells_usage_unasked;
     let call = call(exchange, &resolved, "/completions", request.rewrite(renamed, sent, include_usage));
     if request.stream() {
-        let scan: Box<dyn AnswerStream> = Box::new(CompletionsStream::new(request.include_usage(), EVENT_MAX));
+        let scan: Box<dyn AnswerStream> =
+            Box::new(CompletionsStream::new(request.include_usage(), EVENT_MAX));
         drop((request, body));
         return Ok(relay(front, exchange, &resolved, call, charge, scan, shown, in_flight, false, None).await);
     }
@@ -100,7 +99,7 @@ fn call(exchange: &Exchange, resolved: &Resolved, path: &'static str, body: byte
             method: Method::POST,
             path: with_query(path.into(), query),
             auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved),
+            headers: upstream_headers(exchange, resolved, true),
             body,
         },
     }

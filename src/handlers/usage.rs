@@ -2,7 +2,7 @@
 //!
 //! Owns     the places for questions that are being answered: each reads the ledger's file on the blocking pool.
 //! Called   by `admin`, behind the admin token.
-//! Bounded  by [`ANSWERED_AT_ONCE`]; a question may go through all that the ledger keeps.
+//! Bounded  by `ANSWERED_AT_ONCE`; a question may go through all that the ledger keeps.
 //! Fails    with the parameter that cannot be used, and when there is no place or the file cannot be read. What the
 //!          file's trouble is goes to the log: it names paths.
 

@@ -6,6 +6,7 @@
 //! Fails    never.
 
 mod delta;
+mod signature;
 mod style;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 pub(crate) use self::delta::{Delta, FILLER, Finish, ToolCall, escaped, words};
+pub(crate) use self::signature::signature_of;
 pub(crate) use self::style::Style;
 pub use self::style::UsageStyle;
 use crate::asked::Asked;
@@ -47,6 +49,8 @@ pub(crate) enum Group<'a> {
     Reasoning(Vec<&'a str>),
     /// Reasoning that only its vendor can read.
     Redacted(&'a str),
+    /// Reasoning that is not shown.
+    Unseen,
     /// Pieces of text.
     Text(Vec<&'a str>),
     /// Pieces of a refusal.
@@ -128,10 +132,18 @@ impl<'a> Answer<'a> {
                     groups.push(Group::Call(calls, call));
                     calls += 1;
                 }
-                (Delta::Unseen(_), _) => {}
+                (Delta::Unseen(_), _) => groups.push(Group::Unseen),
             }
         }
         groups
+    }
+
+    /// The signature over a text that stands escaped, itself escaped; `None` where the test wants none.
+    pub(crate) fn signature(&self, signed: &str) -> Option<String> {
+        let plain = || serde_json::from_str(&format!("\"{signed}\"")).unwrap_or_else(|_| signed.to_owned());
+        let own = || signature_of(&plain());
+        let signature = self.style.signature.as_deref().map_or_else(own, escaped);
+        (!self.style.without_signatures).then_some(signature)
     }
 
     /// An id with this prefix, the same for the same request and purpose.

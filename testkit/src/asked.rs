@@ -128,8 +128,7 @@ impl Asked {
 
 /// The tokens of a prompt.
 pub(crate) fn prompt_tokens(turns: &[Turn]) -> u64 {
-    let of_one =
-        |turn: &Turn| TOKENS_PER_MESSAGE + tokens_of(&turn.text) + TOKENS_PER_IMAGE * turn.images;
+    let of_one = |turn: &Turn| TOKENS_PER_MESSAGE + tokens_of(&turn.text) + TOKENS_PER_IMAGE * turn.images;
     TOKENS_PER_PROMPT + turns.iter().map(of_one).sum::<u64>()
 }
 

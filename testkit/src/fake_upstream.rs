@@ -1,5 +1,5 @@
-//! An LLM provider on a loopback port: OpenAI's chat API as the real one speaks it, and every way
-//! in which it has been seen to fail.
+//! LLM providers on a loopback port: OpenAI's, Anthropic's and Gemini's APIs as the real ones speak
+//! them, told apart by a request's path, and every way in which they have been seen to fail.
 //!
 //! ```text
 //! FakeUpstream ─ accepts ─┬─ connection (http1) ── request → Seen ─┐
@@ -93,6 +93,13 @@ impl FakeUpstream {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// What a client of Gemini is configured with: `http://127.0.0.1:PORT`, and `/v1beta` behind it
+    /// where it wants the version.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// The next POST gets this reply, the one after that the reply scripted next, and so on.

@@ -3,7 +3,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | [`fake_upstream`] | [`FakeUpstream`]: OpenAI's chat API on a raw loopback socket, HTTP/1.1 or h2c |
+//! | [`fake_upstream`] | [`FakeUpstream`]: OpenAI's, Anthropic's and Gemini's APIs on a raw loopback socket, HTTP/1.1 or h2c |
 //! | [`reply`] | [`Reply`]: what it answers, and every fault an answer can have |
 //! | [`seen`] | [`Seen`]: one request as it arrived, and the events of its answer |
 //! | [`black_hole`] | [`BlackHole`]: a port on which connecting never ends |
@@ -52,7 +52,15 @@ pub mod reply;
 pub mod seen;
 pub mod test_gateway;
 
+mod answer;
+mod anthropic;
+mod asked;
+mod dialect;
+mod gemini;
+mod model;
 mod openai;
+mod shelf;
+mod vendor;
 mod wire;
 
 pub use black_hole::BlackHole;

@@ -47,9 +47,7 @@ pub(crate) fn speak(asked: &Asked) -> Spoken {
     let mut deltas = match asked.thinking {
         Thinking::Off => Vec::new(),
         Thinking::Hidden => vec![Delta::Unseen(UNSEEN)],
-        Thinking::Shown => {
-            THOUGHT.split_inclusive(char::is_whitespace).map(Delta::reasoning).collect()
-        }
+        Thinking::Shown => THOUGHT.split_inclusive(char::is_whitespace).map(Delta::reasoning).collect(),
     };
     let calls = tool_calls(asked);
     if !calls.is_empty() {

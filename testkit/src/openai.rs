@@ -1,28 +1,53 @@
 //! OpenAI's API as its own clients see it: what it takes, answers, refuses and sends along.
 //!
-//! Owns     nothing; an answer follows from the request and its number alone, so that the same
-//!          test gives the same bytes (`created` excepted).
-//! Called   by `reply` when a request is rendered.
+//! Below any of the prefixes under which OpenAI and its imitators serve it: `/v1`, Groq's
+//! `/openai/v1`, OpenRouter's `/api/v1`, Fireworks' `/inference/v1`, Gemini's `/v1beta/openai`,
+//! Azure's `/openai/deployments/NAME`, or none.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `chat/completions`, `completions`, `responses` | what the [`model`](crate::model) says |
+//! | `responses/ID`, `…/cancel`, `…/input_items` | what was kept of it |
+//! | `responses/input_tokens`, `responses/compact` | a count; a compaction of the input |
+//! | `embeddings`, `moderations` | vectors and verdicts that follow from the text |
+//! | `images/…`, `audio/…` | the smallest picture, sound and transcript |
+//! | `files`, `batches` | what was uploaded; a batch that is completed at once |
+//! | `models` | [`MODELS`] |
+//!
+//! Owns     nothing; an answer follows from the request, its number and what is on the shelf, so
+//!          that the same test gives the same bytes (`created` excepted).
+//! Called   by `vendor`.
 //! Fails    never: a request that makes no sense gets the error that OpenAI gives it.
 
-mod asked;
 mod chat;
+mod chat_request;
+mod completions;
+mod embeddings;
 mod errors;
-mod sample;
+mod files;
+mod media;
+mod response_events;
+mod response_request;
+mod responses;
 
 use serde_json::{Value, json};
 
-pub(crate) use asked::Asked;
-pub use chat::UsageStyle;
-pub(crate) use chat::{Chat, ChatStyle, Delta, FILLER, ToolCall, words};
-pub(crate) use errors::{error_for, overloaded};
+pub(crate) use chat::chat_written;
+pub(crate) use chat_request::chat_asked;
+pub(crate) use completions::{completion_asked, completion_written};
+pub(crate) use errors::{error_for, overloaded, overloaded_event};
+pub(crate) use response_request::response_asked;
+pub(crate) use responses::{keep_response, response_written};
 
-use crate::reply::{Content, Part};
+use crate::answer::identifier;
+use crate::asked::Asked;
+use crate::dialect::Dialect;
 use crate::seen::Seen;
-use errors::Refused;
+use crate::shelf::Shelf;
+use crate::vendor::{Checks, Refused, Served};
 
-/// The models in the list. Any other name is served too, so that a test may call its model what it
-/// likes; only a name with [`UNKNOWN`] in it is refused.
+/// The models in the list. Any other name is served too, but for one that holds
+/// [`UNKNOWN`](crate::vendor::UNKNOWN).
 const MODELS: [&str; 6] = [
     "gpt-5.4-nano",
     "gpt-5.4-mini",
@@ -32,56 +57,67 @@ const MODELS: [&str; 6] = [
     "text-embedding-3-small",
 ];
 
-/// What a model's name holds that nobody may use.
-const UNKNOWN: &str = "does-not-exist";
+/// What stands before OpenAI's paths, the longest first.
+const PREFIXES: [&str; 7] =
+    ["/v1beta/openai/v1/", "/v1beta/openai/", "/openai/v1/", "/inference/v1/", "/api/v1/", "/v1/", "/"];
 
-/// What the API answers.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) content: Content,
+/// The path below the prefix.
+fn route(seen: &Seen) -> &str {
+    let path = seen.path();
+    let azure = path.strip_prefix("/openai/deployments/").and_then(|rest| rest.split_once('/'));
+    if let Some((_deployment, route)) = azure {
+        return route;
+    }
+    PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path)
 }
 
-/// Answers a request as OpenAI does.
-pub(crate) fn answer(seen: &Seen, asked: &Asked) -> Answer {
-    match served(seen, asked) {
-        Ok(content) => Answer { status: 200, content },
-        Err(refused) => Answer { status: refused.status, content: json_body(refused.body) },
+/// Refuses what OpenAI refuses before it looks at the path.
+pub(crate) fn check(seen: &Seen, asked: &Asked, checks: &Checks) -> Result<(), Refused> {
+    if !checks.usual {
+        return Ok(());
+    }
+    authorised(seen)?;
+    match (seen.method(), asked.dialect) {
+        ("POST", Dialect::Chat) if route(seen) == "chat/completions" => chat_request::check(asked),
+        ("POST", Dialect::Completions) => completions::check(asked),
+        ("POST", Dialect::Responses) => response_request::check(asked),
+        _ => Ok(()),
     }
 }
 
-fn served(seen: &Seen, asked: &Asked) -> Result<Content, Refused> {
-    authorised(seen)?;
-    let path = seen.path();
-    let path = path.strip_prefix("/openai").unwrap_or(path);
-    let unknown = || Refused::no_such_url(seen.method(), seen.path());
-    let route = path.strip_prefix("/v1/").ok_or_else(unknown)?;
-    match (seen.method(), route) {
-        ("POST", "chat/completions") => chat_completion(asked),
-        ("GET", "models") => Ok(json_body(model_list().to_string())),
-        (_, "chat/completions" | "models") => Err(Refused::method(seen.method(), seen.path())),
-        ("GET", route) => {
-            let id = route.strip_prefix("models/").ok_or_else(unknown)?;
-            let id = id.replace("%2F", "/").replace("%2f", "/");
-            if MODELS.contains(&id.as_str()) {
-                Ok(json_body(model(&id).to_string()))
-            } else {
-                Err(Refused::no_such_model(&id))
-            }
+/// Answers a request as OpenAI does.
+pub(crate) fn serve(seen: &Seen, asked: &Asked, shelf: &Shelf) -> Result<Served, Refused> {
+    let unknown = || errors::no_such_url(seen.method(), seen.path());
+    let steps: Vec<&str> = route(seen).split('/').collect();
+    match (seen.method(), steps.as_slice()) {
+        ("POST", ["chat", "completions"] | ["completions"] | ["responses"]) => Ok(Served::spoken(asked)),
+        (method, ["responses", rest @ ..]) => responses::serve(method, rest, seen, asked, shelf),
+        ("POST", ["embeddings"]) => embeddings::serve(asked),
+        ("POST", ["moderations"]) => media::moderation(seen, asked),
+        ("POST", ["images", _]) => media::image(seen, asked),
+        ("POST", ["audio", what]) => media::audio(what, seen, asked),
+        (method, ["files", rest @ ..]) => files::file(method, rest, seen, shelf),
+        (method, ["batches", rest @ ..]) => files::batch(method, rest, seen, shelf),
+        ("GET", ["models"]) => Ok(Served::json(model_list())),
+        ("GET", ["models", id @ ..]) => {
+            let id = id.join("/").replace("%2F", "/").replace("%2f", "/");
+            let found = MODELS.contains(&id.as_str()).then(|| Served::json(model(&id)));
+            found.ok_or_else(|| errors::no_such_model(&id))
+        }
+        ("DELETE", ["models", id]) => Ok(Served::json(json!({"id": id, "object": "model", "deleted": true}))),
+        (_, ["chat", "completions"] | ["completions" | "models" | "embeddings" | "moderations"]) => {
+            Err(errors::method(seen.method(), seen.path()))
         }
         _ => Err(unknown()),
     }
 }
 
-fn json_body(json: String) -> Content {
-    Content::Body { content_type: "application/json", parts: vec![Part::piece(json)] }
-}
-
-/// A bearer token is any, but for one with `invalid` in it.
+/// A bearer token, or Azure's header, is any, but for one with `invalid` in it.
 fn authorised(seen: &Seen) -> Result<(), Refused> {
-    let header = seen.header("authorization").unwrap_or_default();
-    match header.strip_prefix("Bearer ") {
-        None | Some("") => Err(Refused::no_key()),
-        Some(key) if key.contains("invalid") => Err(Refused::wrong_key(key)),
+    let bearer = seen.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    match bearer.or_else(|| seen.header("api-key")) {
+        None | Some("") => Err(errors::no_key()),
+        Some(key) if key.contains("invalid") => Err(errors::wrong_key(key)),
         Some(_) => Ok(()),
     }
 }
@@ -95,32 +131,12 @@ fn model_list() -> Value {
     json!({"object": "list", "data": models})
 }
 
-fn chat_completion(asked: &Asked) -> Result<Content, Refused> {
-    asked.check()?;
-    if asked.model.contains(UNKNOWN) {
-        return Err(Refused::no_such_model(&asked.model));
-    }
-    let (mut deltas, mut finish) = if let Some(call) = asked.tool_to_call() {
-        (vec![Delta::Tool(call)], "tool_calls")
-    } else {
-        (words(&asked.answer_text()), "stop")
-    };
-    if let Some(cap) = asked.output_cap()
-        && finish == "stop"
-        && cap < deltas.len()
-    {
-        deltas.truncate(cap);
-        finish = "length";
-    }
-    Ok(Content::Chat { deltas, finish })
-}
-
 /// The header lines that OpenAI sends beside content type and framing: its limits, its cookies,
 /// its customer's names.
 pub(crate) fn headers(number: usize) -> Vec<(String, String)> {
     let remaining = 9_999_usize.saturating_sub(number).to_string();
-    let request = format!("req_{}", chat::identifier(number, "request", 32));
-    let cookie = chat::identifier(number, "cookie", 43);
+    let request = format!("req_{}", identifier(number, "request", 32));
+    let cookie = identifier(number, "cookie", 43);
     let lines = [
         ("access-control-expose-headers", "X-Request-ID"),
         ("openai-organization", "org-fakeupstream0000000000"),

@@ -2,13 +2,18 @@
 //!
 //! ```
 //! # use gateway_testkit::Reply; use std::time::Duration;
-//! Reply::text("Hello there");                                    // streamed or not, as asked
+//! Reply::text("Hello there");                                    // in the request's dialect, streamed or not, as asked
 //! Reply::stream(["Hel", "lo"]).gap(Duration::from_millis(20));   // where a stream is asked for: these pieces
 //! Reply::error(429).header("retry-after", "7");
 //! Reply::openai().gzip().corrupted();
 //! Reply::stream(["a", "b", "c"]).stall_after(2);
 //! Reply::close();                                                // the request is read, nothing is answered
 //! ```
+//!
+//! **Dialects.** The request's path decides how an answer is written: OpenAI's chat, completions and
+//! responses, Anthropic's messages, Gemini's contents and interactions. Content, faults, errors and
+//! bills are the same for all of them; `[DONE]`, role and usage events stand for what a dialect has
+//! in their place.
 //!
 //! **Pieces.** `gap`, `has_sent` and the faults *after n pieces* count the parts of an answer that
 //! carry something: each event with text, reasoning or a part of a tool call. The role event
@@ -24,6 +29,7 @@ mod compression;
 mod delivery;
 mod event_stream;
 mod faults;
+mod freedoms;
 mod plan;
 mod render;
 
@@ -31,23 +37,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::event_stream::Frame;
 pub(crate) use self::plan::{Bill, Ending, FOREVER, Head, Part, Plan};
-use crate::openai::{self, ChatStyle, Delta, ToolCall};
+use crate::answer::{Delta, Finish, Style, ToolCall, words};
+use crate::vendor::Checks;
 use compression::Compression;
 use event_stream::StreamStyle;
 
 pub use self::event_stream::LineEnd;
-pub use crate::openai::UsageStyle;
+pub use crate::answer::UsageStyle;
 
 /// What is answered, before faults.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// Whatever the real API would answer to this request.
-    OpenAi,
-    /// A chat answer, streamed or not as asked.
-    Chat { deltas: Vec<Delta>, finish: &'static str },
-    /// The `data` of each event; `[DONE]` is added.
+    Real,
+    /// A model's answer, in the request's dialect, streamed or not as asked.
+    Chat { deltas: Vec<Delta>, finish: Finish },
+    /// The `data` of each event; `[DONE]` is added where the dialect has it.
     Events(Vec<String>),
+    /// The vendor's error object for this status, as a body.
+    Error(u16),
+    /// A stream of nothing but the dialect's error event.
+    ErrorEvent,
     /// A body as it is.
     Body { content_type: &'static str, parts: Vec<Part> },
     /// The whole answer, head included, as it is.
@@ -85,7 +97,9 @@ enum After {
 
 #[derive(Clone, Debug)]
 enum Insert {
-    Event(String),
+    ErrorEvent,
+    MalformedEvent,
+    Ping { every: Duration, times: u64 },
     Part(Part),
 }
 
@@ -134,7 +148,8 @@ pub struct Reply {
     http10: bool,
     after: After,
     pace: Pace,
-    chat: ChatStyle,
+    style: Style,
+    checks: Checks,
     stream: StreamStyle,
     inserts: Vec<(usize, Insert)>,
     end: Option<(Place, Ending)>,
@@ -143,9 +158,9 @@ pub struct Reply {
 }
 
 impl Default for Reply {
-    /// [`Reply::openai`].
+    /// [`Reply::real`].
     fn default() -> Self {
-        Self::openai()
+        Self::real()
     }
 }
 
@@ -161,7 +176,8 @@ impl Reply {
             http10: false,
             after: After::Usual,
             pace: Pace::default(),
-            chat: ChatStyle::default(),
+            style: Style::default(),
+            checks: Checks::default(),
             stream: StreamStyle::default(),
             inserts: Vec::new(),
             end: None,
@@ -170,28 +186,38 @@ impl Reply {
         }
     }
 
-    fn chat(deltas: Vec<Delta>, finish: &'static str) -> Self {
+    fn chat(deltas: Vec<Delta>, finish: Finish) -> Self {
         Self::of(Content::Chat { deltas, finish })
     }
 
-    /// What the real API answers: chat with tools, structured output and several choices, the
-    /// model list, or the error that the request deserves.
+    /// What the real API at the request's path answers: what a model says, with tools, structured
+    /// output, reasoning and several choices; embeddings, images, files and the like; the model
+    /// list; or the error that the request deserves. What decides on the model's words:
+    /// `use tool NAME {json}` in the question and the like, as the head of `model` says.
+    #[must_use]
+    pub fn real() -> Self {
+        let mut reply = Self::of(Content::Real);
+        reply.checks.usual = true;
+        reply
+    }
+
+    /// [`Reply::real`].
     #[must_use]
     pub fn openai() -> Self {
-        Self::of(Content::OpenAi)
+        Self::real()
     }
 
-    /// A chat answer with this text, a piece per word where a stream is asked for.
+    /// An answer with this text, a piece per word where a stream is asked for.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self::chat(openai::words(text), "stop")
+        Self::chat(words(text), Finish::Stop)
     }
 
-    /// A chat answer in these pieces of text; joined where no stream is asked for.
+    /// An answer in these pieces of text; joined where no stream is asked for.
     #[must_use]
     pub fn stream<T: AsRef<str>>(pieces: impl IntoIterator<Item = T>) -> Self {
         let delta = |piece: T| Delta::text(piece.as_ref());
-        Self::chat(pieces.into_iter().map(delta).collect(), "stop")
+        Self::chat(pieces.into_iter().map(delta).collect(), Finish::Stop)
     }
 
     /// As [`Reply::stream`], with each piece written as it stands between JSON's quotes: for lone
@@ -199,41 +225,66 @@ impl Reply {
     #[must_use]
     pub fn escaped<T: Into<String>>(pieces: impl IntoIterator<Item = T>) -> Self {
         let delta = |piece: T| Delta::Text(piece.into());
-        Self::chat(pieces.into_iter().map(delta).collect(), "stop")
+        Self::chat(pieces.into_iter().map(delta).collect(), Finish::Stop)
     }
 
-    /// A chat answer that calls these tools: names, and arguments as JSON text that may hold
+    /// An answer that calls these tools: names, and arguments as JSON text that may hold
     /// anything (19-digit numbers, escapes), in pieces of 8 characters.
     #[must_use]
     pub fn tool_calls<T: AsRef<str>>(calls: impl IntoIterator<Item = (T, T)>) -> Self {
         let calls = calls.into_iter();
         let delta = |(name, arguments): (T, T)| Delta::Tool(ToolCall::new(name.as_ref(), arguments.as_ref()));
-        Self::chat(calls.map(delta).collect(), "tool_calls")
+        Self::chat(calls.map(delta).collect(), Finish::ToolCalls)
     }
 
-    /// A chat answer whose text is one piece of `n` bytes, all `x`, written without being held.
+    /// An answer by which the model refuses, a piece per word: OpenAI's `refusal`, Anthropic's
+    /// `stop_reason` and Gemini's `finishReason` (`SAFETY`).
+    #[must_use]
+    pub fn refusal(text: &str) -> Self {
+        let refused = |delta| match delta {
+            Delta::Text(piece) => Delta::Refusal(piece),
+            delta => delta,
+        };
+        Self::chat(words(text).into_iter().map(refused).collect(), Finish::Refusal)
+    }
+
+    /// An answer that a filter kept back: no content, and Gemini's `promptFeedback`, OpenAI's
+    /// `content_filter`, Anthropic's `refusal`.
+    #[must_use]
+    pub fn blocked() -> Self {
+        Self::chat(Vec::new(), Finish::Blocked)
+    }
+
+    /// An answer cut off by the cap on the output, a piece per word.
+    #[must_use]
+    pub fn cut_by_cap(text: &str) -> Self {
+        Self::chat(words(text), Finish::Length)
+    }
+
+    /// An answer whose text is one piece of `n` bytes, all `x`, written without being held.
     #[must_use]
     pub fn long_line(n: u64) -> Self {
-        Self::chat(vec![Delta::Filler(n)], "stop")
+        Self::chat(vec![Delta::Filler(n)], Finish::Stop)
     }
 
-    /// A chat answer whose text has no end: a data line, or a JSON body where no stream is asked for.
+    /// An answer whose text has no end: a data line, or a JSON body where no stream is asked for.
     #[must_use]
     pub fn endless() -> Self {
         Self::long_line(FOREVER)
     }
 
-    /// An event stream of these `data` payloads, each a piece, then `[DONE]`.
+    /// An event stream of these `data` payloads, each a piece, then `[DONE]` where the request's
+    /// dialect has it. An event is named as its payload's `type` says where the dialect names them.
     #[must_use]
     pub fn events<T: Into<String>>(payloads: impl IntoIterator<Item = T>) -> Self {
         let payloads = payloads.into_iter().map(Into::into).collect();
         Self::of(Content::Events(payloads))
     }
 
-    /// A stream whose first and only event is OpenAI's error object, under status 200.
+    /// A stream whose first and only event is the dialect's error event, under status 200.
     #[must_use]
     pub fn error_event() -> Self {
-        Self::events([openai::overloaded()]).without_done()
+        Self::of(Content::ErrorEvent)
     }
 
     /// A stream of nothing but this comment, every `every`, for ever.
@@ -265,20 +316,17 @@ impl Reply {
         Self::body("application/json", json.to_string())
     }
 
-    /// OpenAI's own error for a status, `retry-after` included where it sends one.
+    /// The vendor's own error for a status, `retry-after` included where it sends one.
     #[must_use]
     pub fn error(status: u16) -> Self {
-        let mut reply = Self::json(openai::error_for(status)).status(status);
-        if status == 429 {
-            reply.headers.usual = vec![("retry-after", "1"), ("retry-after-ms", "850")];
-        }
-        reply
+        Self::of(Content::Error(status)).status(status)
     }
 
-    /// An error object under status 200.
+    /// An error object under status 200: OpenAI's for a server's fault, Anthropic's and Gemini's for
+    /// being overloaded.
     #[must_use]
     pub fn error_in_200() -> Self {
-        Self::json(openai::overloaded())
+        Self::of(Content::Error(529)).status(200)
     }
 
     /// Status 200 and no body.

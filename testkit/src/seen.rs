@@ -190,11 +190,18 @@ impl Seen {
         serde_json::from_slice(self.body()).unwrap_or_default()
     }
 
-    /// The body's `model`; empty when it has none.
+    /// The body's `model`, for Gemini the one in the path; empty when there is none.
     #[must_use]
     pub fn model(&self) -> String {
-        let model = self.json()["model"].as_str().map(str::to_owned);
-        model.unwrap_or_default()
+        let in_body = self.json()["model"].as_str().map(str::to_owned);
+        in_body.or_else(|| self.model_in_path().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// `M` of a path that ends in `/models/M:METHOD`.
+    pub(crate) fn model_in_path(&self) -> Option<&str> {
+        let (_, model) = self.path().split_once("/models/")?;
+        let (model, _method) = model.rsplit_once(':')?;
+        Some(model)
     }
 
     /// Waits until `n` pieces of its answer have been written. What a piece is:

@@ -142,8 +142,9 @@ async fn ended(mut command: Command) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let mut has_ended = || child.try_wait().expect("it is our child").is_some();
     let ends = async {
-        while child.try_wait().expect("it is our child").is_none() {
+        while !has_ended() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -161,6 +162,21 @@ async fn ended_by_a_fault(command: Command) -> String {
     assert_eq!((ended.status.code(), ended.stdout.len()), (Some(1), 0), "{said}");
     assert!(!said.contains("panicked"), "{said}");
     said
+}
+
+/// The program, started by a user to whom the rights of files mean something. One who may do everything gives that
+/// up first.
+#[cfg(target_os = "linux")]
+fn without_special_rights(site: &Site) -> Command {
+    use std::os::unix::fs::MetadataExt;
+    let program = crate::program::command(site.folder(), &["--listen", "127.0.0.1:0"]);
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return program;
+    }
+    let mut setpriv = Command::new("setpriv");
+    setpriv.current_dir(site.folder()).env_clear().args(["--inh-caps=-all", "--bounding-set=-all"]);
+    setpriv.arg(program.get_program()).args(program.get_args());
+    setpriv
 }
 
 /// A request of each kind: a whole answer, a stream, one of the seed's API.
@@ -208,7 +224,11 @@ fn assert_is_refused(answer: &Answer) {
     let body = answer.json();
     if body["detail"].is_null() {
         let error = &body["error"];
-        assert_eq!((&error["type"], &error["code"]), (&json!("server_error"), &json!("overloaded")), "{error}");
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("server_error"), &json!("overloaded")),
+            "{error}"
+        );
     }
     assert!(text.contains("accounts cannot be written right now") && !text.contains("ledger.db"), "{text}");
 }

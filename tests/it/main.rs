@@ -24,6 +24,7 @@ mod limits;
 mod models;
 mod passthrough;
 mod program;
+mod races;
 mod reload;
 mod secrets;
 mod shapes;

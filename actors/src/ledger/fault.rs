@@ -21,9 +21,9 @@ pub enum StoreFault {
     },
     /// The file, its folder or its file system does not let us write.
     #[error(
-        "{} cannot be written: give the gateway's user the right to write the file and its folder; it goes on \
-         by itself",
-        path.display()
+        "{path} cannot be written: give the gateway's user the right to write the file and its folder, and \
+         {path}-wal and {path}-shm where they are there; it goes on by itself",
+        path = path.display()
     )]
     ReadOnly {
         /// The ledger.

@@ -46,9 +46,7 @@ impl Change {
             (Event::Text(_) | Event::Refusal(_), Some(Block::Text(_)))
             | (Event::Thinking(_), Some(Block::Thinking { signature: None, .. })) => Self::More,
             (Event::Text(text) | Event::Refusal(text), _) => Self::New(Block::Text(text.clone())),
-            (Event::Thinking(text), _) => {
-                Self::New(Block::Thinking { text: text.clone(), signature: None })
-            }
+            (Event::Thinking(text), _) => Self::New(Block::Thinking { text: text.clone(), signature: None }),
             (Event::Signature(_), Some(Block::Thinking { signature: None, .. })) => Self::Sealed,
             // Over a thought that is not shown.
             (Event::Signature(signature), _) => {
@@ -63,10 +61,9 @@ impl Change {
                 extent: Extent::default(),
             }),
             (Event::CallArguments { call, .. }, _) => Self::Arguments(*call),
-            (
-                Event::Start { .. } | Event::Usage(_) | Event::Ping | Event::Finish { .. } | Event::End,
-                _,
-            ) => Self::Nothing,
+            (Event::Start { .. } | Event::Usage(_) | Event::Ping | Event::Finish { .. } | Event::End, _) => {
+                Self::Nothing
+            }
         }
     }
 }

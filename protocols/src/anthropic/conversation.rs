@@ -57,11 +57,7 @@ pub fn conversation(body: &Bytes) -> Result<Conversation<'_>, RequestFault> {
 }
 
 /// Takes a member of the body. `null` is as good as no member.
-fn take<'a>(
-    conversation: &mut Conversation<'a>,
-    name: &str,
-    value: &Value<'a>,
-) -> Result<(), RequestFault> {
+fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) -> Result<(), RequestFault> {
     if value.kind == Kind::Null {
         return Ok(());
     }
@@ -205,7 +201,10 @@ fn read_thinking<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> 
     Ok(())
 }
 
-fn read_output_config<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
+fn read_output_config<'a>(
+    conversation: &mut Conversation<'a>,
+    value: &Value<'a>,
+) -> Result<(), RequestFault> {
     let at = Path::Top("output_config");
     require(&at, value, Kind::Object)?;
     for (name, value) in members(value) {

@@ -205,12 +205,7 @@ impl Answer {
         OpenCall { call, input, has_arguments: false, halves: Halves::default() }
     }
 
-    fn extend(
-        &mut self,
-        index: u64,
-        delta: &Delta<'_>,
-        events: &mut Vec<Event>,
-    ) -> Result<(), OutOfOrder> {
+    fn extend(&mut self, index: u64, delta: &Delta<'_>, events: &mut Vec<Event>) -> Result<(), OutOfOrder> {
         if self.open.iter().all(|(place, _)| *place != index) {
             // Some servers leave out the start of a block of text.
             match delta {
@@ -253,8 +248,8 @@ impl Answer {
             Open::Call(OpenCall { call, input, has_arguments, mut halves }) => {
                 let rest = halves.rest();
                 // A call without arguments is one with an empty object: an empty text is no JSON.
-                let missing = (!has_arguments && rest.is_none())
-                    .then(|| input.unwrap_or_else(|| String::from("{}")));
+                let missing =
+                    (!has_arguments && rest.is_none()).then(|| input.unwrap_or_else(|| String::from("{}")));
                 let arguments = rest.or(missing).map(|json| Event::CallArguments { call, json });
                 events.extend(arguments);
             }

@@ -165,7 +165,11 @@ fn output_config(
 }
 
 /// The API refuses a stop text of white space.
-fn stops(json: &mut Writer, conversation: &Conversation<'_>, losses: &mut Losses) -> Result<(), Untranslatable> {
+fn stops(
+    json: &mut Writer,
+    conversation: &Conversation<'_>,
+    losses: &mut Losses,
+) -> Result<(), Untranslatable> {
     let mut stops = Vec::new();
     for stop in &conversation.stop {
         match stop.trim().is_empty() {

@@ -27,6 +27,7 @@ pub(super) const MESSAGE_STOP: &[u8] = b"event: message_stop\ndata: {\"type\":\"
 /// The relay's view of one stream.
 #[derive(Debug)]
 pub struct MessagesStream {
+    max_frame_bytes: usize,
     reader: FrameReader,
     progress: Progress,
     phase: Phase,
@@ -46,6 +47,7 @@ impl MessagesStream {
     /// A stream of which nothing has come, and whose largest event has this many bytes.
     pub fn new(max_frame_bytes: usize) -> Self {
         Self {
+            max_frame_bytes,
             reader: FrameReader::new(max_frame_bytes),
             progress: Progress::default(),
             phase: Phase::Open,
@@ -125,10 +127,13 @@ impl AnswerStream for MessagesStream {
         let result = self.relay_frames(&mut outgoing);
         outgoing.flush();
         match (self.phase, &result) {
-            // Whatever comes behind the end is dropped, and so is its fault.
-            (Phase::Done, _) => return Ok(()),
-            (_, Err(_)) => self.phase = Phase::Failed,
             (_, Ok(())) => {}
+            // Whatever comes behind the end is dropped, and so is its fault.
+            (Phase::Done, Err(_)) => {
+                self.reader = FrameReader::new(self.max_frame_bytes);
+                return Ok(());
+            }
+            (_, Err(_)) => self.phase = Phase::Failed,
         }
         result
     }

@@ -18,19 +18,11 @@ pub(super) enum StreamEvent<'a> {
     /// `message_start`
     MessageStart(Message<'a>),
     /// `content_block_start`
-    BlockStart {
-        index: u64,
-        block: Block<'a>,
-    },
+    BlockStart { index: u64, block: Block<'a> },
     /// `content_block_delta`
-    BlockDelta {
-        index: u64,
-        delta: Delta<'a>,
-    },
+    BlockDelta { index: u64, delta: Delta<'a> },
     /// `content_block_stop`
-    BlockStop {
-        index: u64,
-    },
+    BlockStop { index: u64 },
     /// `message_delta`: the message's last members.
     MessageDelta(Message<'a>),
     /// `message_stop`
@@ -61,9 +53,16 @@ pub(super) struct Message<'a> {
 #[derive(Debug)]
 pub(super) enum Block<'a> {
     Text(Option<Value<'a>>),
-    Thinking { text: Option<Value<'a>>, signature: Option<Value<'a>> },
+    Thinking {
+        text: Option<Value<'a>>,
+        signature: Option<Value<'a>>,
+    },
     Redacted(Value<'a>),
-    ToolUse { id: Option<Value<'a>>, name: Option<Value<'a>>, input: Option<Value<'a>> },
+    ToolUse {
+        id: Option<Value<'a>>,
+        name: Option<Value<'a>>,
+        input: Option<Value<'a>>,
+    },
     /// A block of a kind that only this dialect has: server tools and their results.
     Other,
 }
@@ -97,12 +96,8 @@ impl<'a> StreamEvent<'a> {
             ("message_start", _, _) => {
                 Self::MessageStart(message.as_ref().map(Message::read).unwrap_or_default())
             }
-            ("content_block_start", _, Some(block)) => {
-                Self::BlockStart { index, block: Block::read(&block) }
-            }
-            ("content_block_delta", Some(delta), _) => {
-                Self::BlockDelta { index, delta: Delta::read(&delta) }
-            }
+            ("content_block_start", _, Some(block)) => Self::BlockStart { index, block: Block::read(&block) },
+            ("content_block_delta", Some(delta), _) => Self::BlockDelta { index, delta: Delta::read(&delta) },
             ("content_block_stop", _, _) => Self::BlockStop { index },
             ("message_delta", delta, _) => {
                 let message = delta.as_ref().map(Message::read).unwrap_or_default();

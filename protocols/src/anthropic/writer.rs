@@ -113,7 +113,9 @@ pub fn render_answer(events: &[Event], identity: Identity<'_>) -> String {
         envelope.take(event);
         match Change::of(event, blocks.last()) {
             Change::New(block) => blocks.push(block),
-            Change::More | Change::Sealed => blocks.iter_mut().last().into_iter().for_each(|last| last.take(event)),
+            Change::More | Change::Sealed => {
+                blocks.iter_mut().last().into_iter().for_each(|last| last.take(event))
+            }
             Change::Arguments(call) => {
                 blocks.iter_mut().filter(|block| block.is_call(call)).for_each(|block| block.take(event));
             }
@@ -239,6 +241,10 @@ impl MessagesWriter {
 
 impl EventWriter for MessagesWriter {
     fn write(&mut self, event: &Event, out: &mut BytesMut) {
+        if matches!(event, Event::Finish { .. }) {
+            // A message that begins has no reason yet.
+            self.start(out);
+        }
         self.envelope.take(event);
         match event {
             // Usage that comes right behind the start goes into the message's first event.
@@ -249,10 +255,7 @@ impl EventWriter for MessagesWriter {
                 self.start(out);
                 out.extend_from_slice(PING);
             }
-            Event::Finish { .. } => {
-                self.start(out);
-                self.advance(true, out);
-            }
+            Event::Finish { .. } => self.advance(true, out),
             Event::End => {
                 let last_members = |json: &mut Writer| {
                     json.key("delta").object(|json| self.envelope.ending(json));

@@ -32,11 +32,8 @@ fn refused(events: &[Event]) -> Option<(usize, OutOfOrder)> {
 
 #[test]
 fn an_answer_with_everything_in_it_is_in_order() {
-    let thinking = [
-        Event::Thinking("hm".to_owned()),
-        Event::Signature("s".to_owned()),
-        Event::Redacted("x".to_owned()),
-    ];
+    let thinking =
+        [Event::Thinking("hm".to_owned()), Event::Signature("s".to_owned()), Event::Redacted("x".to_owned())];
     let mut events = vec![Event::Ping, start(), usage()];
     events.extend(thinking);
     events.extend([text(), call(0), call(1), arguments(1), arguments(0), arguments(1), Event::Ping, text()]);
@@ -77,7 +74,8 @@ fn arguments_belong_to_a_call_that_has_begun() {
 
 #[test]
 fn nothing_is_said_behind_the_finish() {
-    for late in [text(), call(0), Event::Thinking("hm".to_owned()), Event::Refusal("no".to_owned()), finish()] {
+    for late in [text(), call(0), Event::Thinking("hm".to_owned()), Event::Refusal("no".to_owned()), finish()]
+    {
         assert_eq!(refused(&[start(), finish(), late]), Some((2, OutOfOrder::Finish)));
     }
     for late in [Event::Ping, usage(), Event::End] {

@@ -2,7 +2,7 @@
 //! changes.
 //!
 //! Owns     the body's bytes, the place of what may be edited, and the values the gateway decides by. The model and
-//!          whether to stream stand in the path ([`super::path`]).
+//!          whether to stream stand in the path ([`super::path()`]).
 //! Called   by the handler below `/v1beta` before admission ([`GenerateRequest::read`]) and for each target
 //!          ([`GenerateRequest::rewrite`]).
 //! Bounded  by [`json::MAX_DEPTH`] and [`json::MAX_MEMBERS`]; a rewrite is one copy of the body, or none.

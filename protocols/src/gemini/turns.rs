@@ -1,7 +1,7 @@
 //! The contents of a request as turns.
 //!
 //! Owns     what each part means, and the ids of calls and results that have none.
-//! Called   by [`super::conversation`].
+//! Called   by [`super::conversation()`].
 //! Bounded  by the body.
 //! Fails    with a [`RequestFault`] that names the part by its path.
 //!

@@ -59,11 +59,7 @@ pub fn conversation(body: &Bytes) -> Result<Conversation<'_>, RequestFault> {
 }
 
 /// Takes a member of the body. `null` is as good as no member.
-fn take<'a>(
-    conversation: &mut Conversation<'a>,
-    name: &str,
-    value: &Value<'a>,
-) -> Result<(), RequestFault> {
+fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) -> Result<(), RequestFault> {
     if value.kind == Kind::Null {
         return Ok(());
     }

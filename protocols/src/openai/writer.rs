@@ -140,7 +140,8 @@ impl ChatWriter {
 
 impl EventWriter for ChatWriter {
     fn write(&mut self, event: &Event, out: &mut BytesMut) {
-        let goes_on = matches!(event, Event::Thinking(_) | Event::Signature(_) | Event::Usage(_) | Event::Ping);
+        let goes_on =
+            matches!(event, Event::Thinking(_) | Event::Signature(_) | Event::Usage(_) | Event::Ping);
         if self.in_thought && !goes_on {
             self.thought += 1;
             self.in_thought = false;

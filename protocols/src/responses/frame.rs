@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::answer::Response;
 use super::item::Item;
-use crate::json::{self, Cursor, Value};
+use crate::json::{self, Cursor, JsonFault, Kind, Value, decoded};
 use crate::openai::{StreamFault, UpstreamErrorBody};
 use crate::sse::Frame;
 
@@ -31,11 +31,14 @@ pub(super) struct Event<'a> {
     pub(super) sequence_number: Option<u64>,
     pub(super) output_index: Option<u64>,
     pub(super) summary_index: Option<u64>,
-    item_id: Option<Value<'a>>,
+    /// A string literal.
+    item_id: Option<&'a str>,
     /// The next piece of a text, as a string literal.
     pub(super) delta: Option<Value<'a>>,
-    item: Option<Value<'a>>,
-    response: Option<Value<'a>>,
+    /// An object.
+    item: Option<&'a str>,
+    /// An object.
+    response: Option<&'a str>,
 }
 
 /// What an event does.
@@ -52,7 +55,7 @@ pub(super) enum Act {
 }
 
 impl<'a> Event<'a> {
-    fn read(text: &'a str, name: Option<&'a [u8]>) -> Result<(Self, bool), json::JsonFault> {
+    fn read(text: &'a str, name: Option<&'a [u8]>) -> Result<(Self, bool), JsonFault> {
         let mut event = Self {
             kind: name.map(String::from_utf8_lossy).unwrap_or_default(),
             sequence_number: None,
@@ -73,10 +76,10 @@ impl<'a> Event<'a> {
                 "sequence_number" => event.sequence_number = value.as_u64(),
                 "output_index" => event.output_index = value.as_u64(),
                 "summary_index" => event.summary_index = value.as_u64(),
-                "item_id" => event.item_id = Some(value),
+                "item_id" => event.item_id = (value.kind == Kind::String).then_some(value.raw),
                 "delta" => event.delta = Some(value),
-                "item" => event.item = Some(value),
-                "response" => event.response = Some(value),
+                "item" => event.item = (value.kind == Kind::Object).then_some(value.raw),
+                "response" => event.response = (value.kind == Kind::Object).then_some(value.raw),
                 "error" => is_error = !value.is_blank(),
                 _ => {}
             }
@@ -88,7 +91,7 @@ impl<'a> Event<'a> {
 
     /// The id of the item that the event is about.
     pub(super) fn item_id(&self) -> Option<String> {
-        self.item_id.and_then(|id| id.as_text()).map(String::from)
+        self.item_id.map(|id| decoded(id).into_owned())
     }
 
     pub(super) fn act(&self) -> Act {
@@ -102,15 +105,13 @@ impl<'a> Event<'a> {
     }
 
     /// The output item that the event brings.
-    pub(super) fn item(&self) -> Result<Option<Item<'a>>, json::JsonFault> {
-        let item = self.item.filter(|item| item.kind == json::Kind::Object);
-        item.map(|item| Item::read(&mut Cursor::new(item.raw))).transpose()
+    pub(super) fn item(&self) -> Result<Option<Item<'a>>, JsonFault> {
+        self.item.map(|item| Item::read(&mut Cursor::new(item))).transpose()
     }
 
     /// The response object that the event brings.
-    pub(super) fn response(&self) -> Result<Option<Response<'a>>, json::JsonFault> {
-        let response = self.response.filter(|response| response.kind == json::Kind::Object);
-        response.map(|response| Response::read(&mut Cursor::new(response.raw))).transpose()
+    pub(super) fn response(&self) -> Result<Option<Response<'a>>, JsonFault> {
+        self.response.map(|response| Response::read(&mut Cursor::new(response))).transpose()
     }
 }
 

@@ -249,7 +249,8 @@ impl Answer {
         let kind = &*event.kind;
         let is_arguments = kind == "response.function_call_arguments.delta";
         let is_thought = event.act() == frame::Act::Reasoning;
-        if !(is_arguments || is_thought) && !matches!(kind, TEXT_DELTA | REFUSAL_DELTA) {
+        let is_word = matches!(kind, TEXT_DELTA | REFUSAL_DELTA);
+        if !(is_arguments || is_thought || is_word) {
             // A piece of what one of the upstream's own tools does.
             return Ok(());
         }
@@ -315,7 +316,7 @@ impl Answer {
         item: &Item<'_>,
         events: &mut Vec<Event>,
     ) -> Result<(), ItemFault> {
-        let place = match self.place(output_index, item.id.as_deref()) {
+        let place = match self.place(output_index, || item.id.clone()) {
             Some(place) => place,
             None => self.begin(output_index, item, events)?,
         };
@@ -354,7 +355,7 @@ impl Answer {
             while cursor.next_element()? {
                 if cursor.peek()? == Kind::Object {
                     let item = Item::read(&mut cursor)?;
-                    if is_whole || self.place(Some(index), item.id.as_deref()).is_some() {
+                    if is_whole || self.place(Some(index), || item.id.clone()).is_some() {
                         self.end_item(Some(index), &item, events)?;
                     }
                 } else {
@@ -382,15 +383,17 @@ impl Answer {
     }
 
     fn place_of(&self, event: &frame::Event<'_>) -> Option<usize> {
-        self.place(event.output_index, event.item_id().as_deref())
+        self.place(event.output_index, || event.item_id())
     }
 
-    /// The item at this index; by its id only where there is no index, since some proxies give an item another id in
+    /// The item at this index; by its id only where an index is missing, since some proxies give an item another id in
     /// every event.
-    fn place(&self, output_index: Option<u64>, id: Option<&str>) -> Option<usize> {
-        self.items.iter().rposition(|item| match (output_index, item.output_index) {
-            (Some(index), Some(followed)) => index == followed,
-            _ => id.is_some() && item.id.as_deref() == id,
+    fn place(&self, output_index: Option<u64>, id: impl FnOnce() -> Option<String>) -> Option<usize> {
+        let by_index = |item: &Followed| output_index.is_some() && item.output_index == output_index;
+        self.items.iter().rposition(by_index).or_else(|| {
+            let id = id()?;
+            let lacks_index = |item: &Followed| output_index.is_none() || item.output_index.is_none();
+            self.items.iter().rposition(|item| lacks_index(item) && item.id.as_ref() == Some(&id))
         })
     }
 }

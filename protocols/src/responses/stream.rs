@@ -58,12 +58,6 @@ impl ResponsesStream {
         }
     }
 
-    /// The id under which the upstream keeps the answer, for the calls that ask for it later. The first event brings
-    /// it.
-    pub fn response_id(&self) -> Option<&str> {
-        self.response_id.as_deref()
-    }
-
     fn relay_frames(&mut self, outgoing: &mut Outgoing<'_>) -> Result<(), StreamFault> {
         while let Some(frame) = self.reader.next_frame()? {
             match self.has_ended {
@@ -197,6 +191,11 @@ impl AnswerStream for ResponsesStream {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// The first event brings it.
+    fn response_id(&self) -> Option<&str> {
+        self.response_id.as_deref()
     }
 
     fn closing_error(&mut self, event: Bytes) -> Bytes {

@@ -401,11 +401,6 @@ impl EventWriter for ResponsesWriter {
     }
 }
 
-/// Writes a whole answer that repeats nothing of its request. The arguments are those of [`ResponsesWriter::new`].
-pub fn render_answer(events: &[Event], id: &str, model: &str, created: u64) -> String {
-    ResponsesWriter::new(id, model, created).render(events)
-}
-
 fn written(write: impl FnOnce(&mut Writer)) -> String {
     let mut json = Writer::new();
     write(&mut json);

@@ -12,6 +12,9 @@
 use crate::event::{Event, Finish, Order, OutOfOrder, Tally};
 use crate::usage::Usage;
 
+#[cfg(test)]
+mod tests;
+
 /// One answer on its way.
 #[derive(Debug, Default)]
 pub(super) struct Passage {
@@ -23,11 +26,7 @@ pub(super) struct Passage {
 
 impl Passage {
     /// Takes the next event and hands out what is to be written for it.
-    pub(super) fn pass(
-        &mut self,
-        event: Event,
-        write: &mut dyn FnMut(&Event),
-    ) -> Result<(), OutOfOrder> {
+    pub(super) fn pass(&mut self, event: Event, write: &mut dyn FnMut(&Event)) -> Result<(), OutOfOrder> {
         self.order.admit(&event)?;
         match event {
             Event::CallStart { .. } => {

@@ -44,11 +44,7 @@ impl Translated {
     }
 
     /// Writes the events that were read, and says what to make of how the reading went.
-    fn write(
-        &mut self,
-        read: Result<(), StreamFault>,
-        out: &mut VecDeque<Bytes>,
-    ) -> Result<(), StreamFault> {
+    fn write(&mut self, read: Result<(), StreamFault>, out: &mut VecDeque<Bytes>) -> Result<(), StreamFault> {
         let (passage, writer, written) = (&mut self.passage, &mut self.writer, &mut self.written);
         let mut result = Ok(());
         for event in self.events.drain(..) {

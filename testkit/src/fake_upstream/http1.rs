@@ -71,7 +71,7 @@ async fn converse(
         };
         let arrival = |number| arrived.numbered(number, connection);
         let (reply, ticket) = switchboard.receive(arrival, peer.clone());
-        let plan = reply.plan(ticket.seen());
+        let plan = reply.plan(ticket.seen(), switchboard.shelf());
         let written = tokio::select! {
             biased;
             written = write_answer(&mut writer, &plan, &ticket) => written,

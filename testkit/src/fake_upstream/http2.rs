@@ -54,7 +54,7 @@ async fn serve_stream(
     let (peer, watched) = watch::channel(Peer::Connected);
     let arrival = |number| numbered(number, connection, &head, body);
     let (reply, ticket) = switchboard.receive(arrival, watched);
-    let plan = reply.plan(ticket.seen());
+    let plan = reply.plan(ticket.seen(), switchboard.shelf());
     match write_answer(&mut respond, &plan, &ticket).await {
         Ok(()) => {
             ticket.finished();

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::{Greeting, KEPT_REQUESTS};
 use crate::reply::{Bill, Reply};
 use crate::seen::{Billed, Finish, Peer, Progress, Request, Seen};
+use crate::shelf::Shelf;
 
 /// What a request gets, if the rule applies to it.
 pub(super) type Rule = Arc<dyn Fn(&Seen) -> Option<Arc<Reply>> + Send + Sync>;
@@ -85,6 +86,7 @@ pub(super) struct Switchboard {
     desk: Mutex<Desk>,
     /// `None` once the fake was dropped: nothing is spawned any more.
     crew: Mutex<Option<Crew>>,
+    shelf: Shelf,
     arrived: watch::Sender<usize>,
     in_flight: watch::Sender<usize>,
 }
@@ -94,6 +96,7 @@ impl Default for Switchboard {
         Self {
             desk: Mutex::default(),
             crew: Mutex::new(Some(Crew::default())),
+            shelf: Shelf::default(),
             arrived: watch::Sender::default(),
             in_flight: watch::Sender::default(),
         }
@@ -142,6 +145,10 @@ impl Switchboard {
 
     pub(super) fn connections(&self) -> usize {
         lock(&self.desk).connections
+    }
+
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     pub(super) fn requests(&self) -> usize {

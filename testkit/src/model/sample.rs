@@ -110,7 +110,9 @@ fn integer(schema: &Value) -> i64 {
     let below = schema["exclusiveMaximum"].as_i64().map(|bound| bound.saturating_sub(1));
     let most = schema["maximum"].as_i64().or(below);
     match (schema["minimum"].as_i64().or(above), most) {
-        (Some(least), _) => least.div_euclid(step).saturating_add(i64::from(least % step != 0)).saturating_mul(step),
+        (Some(least), _) => {
+            least.div_euclid(step).saturating_add(i64::from(least % step != 0)).saturating_mul(step)
+        }
         (None, Some(most)) if most < step => most.div_euclid(step) * step,
         (None, _) => step,
     }

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dialect::Dialect;
 use crate::asked::Turn;
+use crate::dialect::Dialect;
 
 fn asked(text: &str, tools: &[(&str, Value)]) -> Asked {
     let turn = Turn { role: Role::User, text: text.to_owned(), images: 0 };

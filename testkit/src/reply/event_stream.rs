@@ -1,4 +1,5 @@
-//! Server-sent events as the fake writes them, in every form that the standard allows.
+//! Streams as the fake writes them: server-sent events in every form that the standard allows, and
+//! one JSON array.
 //!
 //! The wire format is the WHATWG's HTML standard, section 9.2: lines end in LF, CR or CRLF, an
 //! empty line ends an event, a line that begins with a colon is a comment, and a stream may begin
@@ -7,6 +8,7 @@
 use bytes::Bytes;
 
 use super::plan::Part;
+use crate::dialect::Wire;
 
 /// What ends a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,57 @@ impl LineEnd {
     }
 }
 
+/// One event of a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    name: Option<String>,
+    data: String,
+    kind: FrameKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FrameKind {
+    Piece,
+    Aside,
+    Terminal,
+}
+
+impl Frame {
+    fn of(data: impl Into<String>, kind: FrameKind) -> Self {
+        Self { name: None, data: data.into(), kind }
+    }
+
+    /// An event that counts as a piece.
+    pub(crate) fn piece(data: impl Into<String>) -> Self {
+        Self::of(data, FrameKind::Piece)
+    }
+
+    /// An event beside the pieces.
+    pub(crate) fn aside(data: impl Into<String>) -> Self {
+        Self::of(data, FrameKind::Aside)
+    }
+
+    /// The event that says that the stream is whole.
+    pub(crate) fn terminal(data: impl Into<String>) -> Self {
+        Self::of(data, FrameKind::Terminal)
+    }
+
+    /// OpenAI's mark behind the last event.
+    pub(crate) fn done() -> Self {
+        Self::terminal("[DONE]")
+    }
+
+    /// The same, counted as a piece.
+    pub(crate) fn into_piece(self) -> Self {
+        Self { kind: FrameKind::Piece, ..self }
+    }
+
+    /// The same with a name.
+    pub(crate) fn named(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+}
+
 /// The form of a stream.
 #[derive(Clone, Debug)]
 pub(super) struct StreamStyle {
@@ -47,9 +100,17 @@ impl Default for StreamStyle {
 }
 
 impl StreamStyle {
-    /// One event with this `data`.
-    pub(super) fn event(&self, data: &str) -> Bytes {
-        self.block("data: ", data)
+    /// One event.
+    pub(super) fn event(&self, frame: &Frame, wire: Wire) -> Bytes {
+        let data = &frame.data;
+        match (wire, &frame.name) {
+            (Wire::Array, _) => Bytes::from(format!(",\r\n{data}")),
+            (Wire::Events, None) => self.block("data: ", data),
+            (Wire::Events, Some(name)) => {
+                let end = self.line_end.as_str();
+                self.block(&format!("event: {name}{end}data: "), data)
+            }
+        }
     }
 
     fn block(&self, field: &str, value: &str) -> Bytes {
@@ -61,31 +122,46 @@ impl StreamStyle {
         Bytes::from(block)
     }
 
-    /// The parts of a stream; an event is its `data` and whether it is a piece.
-    pub(super) fn parts(&self, events: impl IntoIterator<Item = (String, bool)>) -> Vec<Part> {
+    /// The parts of a stream.
+    pub(super) fn parts(&self, frames: &[Frame], wire: Wire) -> Vec<Part> {
         let mut parts = Vec::new();
         if self.byte_order_mark {
             parts.push(Part::aside("\u{feff}"));
         }
-        for (data, is_piece) in events {
-            if !is_piece {
-                parts.push(Part::aside(self.event(&data)));
+        for frame in frames {
+            if frame.kind == FrameKind::Terminal && !self.done {
                 continue;
             }
-            if let Some(comment) = &self.comment {
+            if frame.kind != FrameKind::Piece {
+                parts.push(Part::aside(self.event(frame, wire)));
+                continue;
+            }
+            if let Some(comment) = &self.comment
+                && wire == Wire::Events
+            {
                 parts.push(Part::aside(self.block(": ", comment)));
             }
-            parts.push(Part::piece(self.event(&data)));
+            parts.push(Part::piece(self.event(frame, wire)));
         }
-        if self.done {
-            parts.push(Part::aside(self.event("[DONE]")));
-        }
-        if !self.last_line_end
-            && let Some(last) = parts.last_mut()
-        {
-            let ends = 2 * self.line_end.as_str().len();
-            last.bytes.truncate(last.bytes.len() - ends);
+        match wire {
+            Wire::Events if !self.last_line_end => {
+                if let Some(last) = parts.last_mut() {
+                    let ends = 2 * self.line_end.as_str().len();
+                    last.bytes.truncate(last.bytes.len() - ends);
+                }
+            }
+            Wire::Events => {}
+            Wire::Array => close_array(&mut parts),
         }
         parts
     }
+}
+
+/// Makes the first comma an opening bracket, and adds the closing one.
+fn close_array(parts: &mut Vec<Part>) {
+    match parts.iter_mut().find(|part| part.bytes.starts_with(b",\r\n")) {
+        Some(first) => first.bytes = [b"[", &first.bytes[3..]].concat().into(),
+        None => parts.push(Part::aside("[")),
+    }
+    parts.push(Part::aside("\r\n]\r\n"));
 }

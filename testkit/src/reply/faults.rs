@@ -1,13 +1,10 @@
-//! What goes wrong with an answer, and the freedoms that compatible servers take with OpenAI's
-//! stream.
+//! What goes wrong with an answer's bytes.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Content, Ending, Insert, LineEnd, Part, Place, Reply, UsageStyle};
-use crate::openai::{self, Delta};
-use crate::seen::Billed;
+use super::{Ending, Insert, LineEnd, Part, Place, Reply};
 
 /// Ways for a body to end too soon.
 impl Reply {
@@ -54,9 +51,9 @@ impl Reply {
     }
 }
 
-/// Faults and freedoms within a stream.
+/// Faults within a stream.
 impl Reply {
-    /// No `[DONE]` at its end.
+    /// No terminal event: `[DONE]`, `message_stop`, `response.completed`.
     #[must_use]
     pub fn without_done(mut self) -> Self {
         self.stream.done = false;
@@ -107,80 +104,25 @@ impl Reply {
         self
     }
 
-    /// OpenAI's error object as an event after `n` pieces, then the end, without `[DONE]`.
+    /// Anthropic's `ping` before the first piece, a comment in the other dialects: `times` times,
+    /// each after a wait of `every`.
+    #[must_use]
+    pub fn pings(mut self, every: Duration, times: u64) -> Self {
+        self.inserts.push((0, Insert::Ping { every, times }));
+        self
+    }
+
+    /// The dialect's error event after `n` pieces, then the end, without a terminal event.
     #[must_use]
     pub fn error_event_after(mut self, n: usize) -> Self {
-        let event = Insert::Event(openai::overloaded());
-        self.inserts.push((n, event));
+        self.inserts.push((n, Insert::ErrorEvent));
         self.clean_cut_after(n)
     }
 
     /// An event that is not JSON after `n` pieces.
     #[must_use]
     pub fn malformed_event_after(mut self, n: usize) -> Self {
-        let event = Insert::Event("{\"choices\":[{\"delta\":".to_owned());
-        self.inserts.push((n, event));
-        self
-    }
-
-    /// These pieces of reasoning before the answer.
-    #[must_use]
-    pub fn reasoning<T: AsRef<str>>(mut self, pieces: impl IntoIterator<Item = T>) -> Self {
-        if let Content::Chat { deltas, .. } = &mut self.content {
-            let delta = |piece: T| Delta::reasoning(piece.as_ref());
-            deltas.splice(0..0, pieces.into_iter().map(delta));
-        }
-        self
-    }
-
-    /// Another finish reason at the end; may be empty.
-    #[must_use]
-    pub fn finish_reason(mut self, reason: &str) -> Self {
-        self.chat.finish = Some(reason.to_owned());
-        self
-    }
-
-    /// This finish reason, `""` for one, instead of `null` on every chunk before the last.
-    #[must_use]
-    pub fn finish_reason_throughout(mut self, reason: &str) -> Self {
-        self.chat.finish_throughout = Some(reason.to_owned());
-        self
-    }
-
-    /// No event with a finish reason.
-    #[must_use]
-    pub fn without_finish_reason(mut self) -> Self {
-        self.chat.without_finish = true;
-        self
-    }
-
-    /// All tool calls in one delta, none with an `index`; the pieces of their arguments, in turn,
-    /// name their call by `id` alone.
-    #[must_use]
-    pub fn without_tool_index(mut self) -> Self {
-        self.chat.without_tool_index = true;
-        self
-    }
-
-    /// Where the usage stands.
-    #[must_use]
-    pub fn usage(mut self, style: UsageStyle) -> Self {
-        self.chat.usage = style;
-        self
-    }
-
-    /// Usage numbers, and so what is billed. Otherwise each piece of the answer is one token.
-    #[must_use]
-    pub fn tokens(mut self, prompt: u64, completion: u64) -> Self {
-        self.chat.tokens = Some(Billed { prompt, completion });
-        self
-    }
-
-    /// The usage object as it is, for details of one's own. What is billed stays as
-    /// [`Reply::tokens`] says.
-    #[must_use]
-    pub fn usage_object(mut self, json: impl ToString) -> Self {
-        self.chat.usage_object = Some(json.to_string());
+        self.inserts.push((n, Insert::MalformedEvent));
         self
     }
 }

@@ -8,9 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::plan::{Bill, Ending, FOREVER, Head, Part, Plan};
-use super::{After, Content, Framing, Insert, Place, Reply, Shape};
-use crate::openai::{self, Asked, Chat, FILLER};
-use crate::seen::Seen;
+use super::{After, Content, Frame, Framing, Insert, Place, Reply, Shape};
+use crate::answer::{Answer, Delta, FILLER, Finish};
+use crate::asked::Asked;
+use crate::dialect::{Dialect, Vendor, Wire};
+use crate::seen::{Billed, Seen};
+use crate::shelf::Shelf;
+use crate::vendor::{Refused, Served};
 
 /// Filler is written in blocks of this size.
 const BLOCK: usize = 64 << 10;
@@ -25,8 +29,8 @@ struct Body {
 }
 
 impl Reply {
-    /// What is to be written in answer to this request.
-    pub(crate) fn plan(&self, seen: &Seen) -> Plan {
+    /// What is to be written in answer to this request; what the upstream is to keep goes to the shelf.
+    pub(crate) fn plan(&self, seen: &Seen, shelf: &Shelf) -> Plan {
         match &self.content {
             Content::Nothing(ending) => self.headless(Vec::new(), *ending),
             Content::Raw(parts) => {
@@ -35,7 +39,7 @@ impl Reply {
                 let ending = self.end_early(&mut parts, Ending::Complete { close });
                 self.headless(parts, ending)
             }
-            _ => self.answer(seen),
+            _ => self.answer(seen, shelf),
         }
     }
 
@@ -53,16 +57,11 @@ impl Reply {
         }
     }
 
-    fn answer(&self, seen: &Seen) -> Plan {
-        let Body { status, content_type, mut parts, streamed, bill } = self.rendered(seen);
+    fn answer(&self, seen: &Seen, shelf: &Shelf) -> Plan {
+        let Body { status, content_type, mut parts, streamed, bill } = self.rendered(seen, shelf);
         for (n, insert) in &self.inserts {
-            let mut part = match insert {
-                Insert::Event(data) => Part::aside(self.stream.event(data)),
-                Insert::Part(part) => part.clone(),
-            };
-            part.inserted = true;
             let at = behind(&parts, *n);
-            parts.insert(at, part);
+            parts.insert(at, self.inserted(insert, seen, at));
         }
         self.compression.apply(&mut parts);
 
@@ -100,54 +99,97 @@ impl Reply {
         }
     }
 
-    fn rendered(&self, seen: &Seen) -> Body {
-        let asked = Asked::read(seen);
-        let decided;
-        let (status, content) = match &self.content {
-            Content::OpenAi => {
-                decided = openai::answer(seen, &asked);
-                (decided.status, &decided.content)
-            }
-            content => (200, content),
+    /// An insert as part `at` of the answer.
+    fn inserted(&self, insert: &Insert, seen: &Seen, at: usize) -> Part {
+        let dialect = Dialect::of(seen);
+        let event = |frame: &Frame| Part::aside(self.stream.event(frame, Wire::of(seen)));
+        let part = match insert {
+            Insert::ErrorEvent => event(&dialect.error_event(seen.number(), at)),
+            Insert::MalformedEvent => event(&dialect.malformed_event()),
+            Insert::Ping { every, times } => Part::aside(dialect.ping()).repeated(*times, *every),
+            Insert::Part(part) => part.clone(),
         };
-        let (content_type, parts, streamed, bill) = match content {
-            Content::Chat { deltas, finish } => {
-                let chat = Chat::new(seen.number(), &asked, deltas, finish, &self.chat);
-                return self.chat_body(&asked, &chat);
-            }
-            Content::Events(payloads) => {
-                let events = payloads.iter().map(|data| (data.clone(), true));
-                let bill = Bill { whole: self.chat.tokens.unwrap_or_default(), pieces: payloads.len() };
-                (EVENT_STREAM, self.stream.parts(events), true, bill)
-            }
-            Content::Body { content_type, parts } => {
-                let bill = Bill { whole: self.chat.tokens.unwrap_or_default(), pieces: 1 };
-                let streamed = content_type.starts_with("text/event-stream");
-                (*content_type, parts.clone(), streamed, bill)
-            }
-            Content::OpenAi | Content::Raw(_) | Content::Nothing(_) => {
-                panic!("the API's own answer is always chat or a body")
-            }
-        };
-        Body { status, content_type, parts, streamed, bill }
+        Part { inserted: true, ..part }
     }
 
-    fn chat_body(&self, asked: &Asked, chat: &Chat<'_>) -> Body {
+    fn rendered(&self, seen: &Seen, shelf: &Shelf) -> Body {
+        let asked = Asked::read(seen);
+        let vendor = Vendor::of(seen);
+        if let Err(refused) = vendor.check(seen, &asked, &self.checks) {
+            return refusal(refused);
+        }
+        let scripted = |prompt_and_completion: Billed| self.style.tokens.unwrap_or(prompt_and_completion);
+        match &self.content {
+            Content::Real => match vendor.serve(seen, &asked, shelf) {
+                Err(refused) => refusal(refused),
+                Ok(Served { content: Content::Chat { deltas, finish }, .. }) => {
+                    self.chat_body(seen, &asked, (&deltas, &finish), shelf)
+                }
+                Ok(Served { content: Content::Body { content_type, parts }, bill }) => {
+                    body(content_type, parts, scripted(bill))
+                }
+                Ok(_) => panic!("an API's own answer is a model's or a body"),
+            },
+            Content::Chat { deltas, finish } => self.chat_body(seen, &asked, (deltas, finish), shelf),
+            Content::Events(payloads) => self.event_body(asked.dialect, payloads),
+            Content::Error(status) => {
+                let error = vendor.error(*status, seen.number());
+                body("application/json", vec![Part::piece(error)], Billed::default())
+            }
+            Content::ErrorEvent => {
+                let event = asked.dialect.error_event(seen.number(), 0).into_piece();
+                let wire = Wire::of(seen);
+                let parts = self.stream.parts(&[event], wire);
+                let bill = Bill { whole: scripted(Billed::default()), pieces: 1 };
+                Body { status: 200, content_type: stream_type(wire), parts, streamed: true, bill }
+            }
+            Content::Body { content_type, parts } => {
+                body(content_type, parts.clone(), scripted(Billed::default()))
+            }
+            Content::Raw(_) | Content::Nothing(_) => panic!("this content has no head"),
+        }
+    }
+
+    fn event_body(&self, dialect: Dialect, payloads: &[String]) -> Body {
+        let frame = |payload: &String| match dialect.event_name(payload) {
+            Some(name) => Frame::piece(payload.as_str()).named(name),
+            None => Frame::piece(payload.as_str()),
+        };
+        let mut frames: Vec<Frame> = payloads.iter().map(frame).collect();
+        if dialect.says_done() {
+            frames.push(Frame::done());
+        }
+        let bill = Bill { whole: self.style.tokens.unwrap_or_default(), pieces: payloads.len() };
+        let parts = self.stream.parts(&frames, Wire::Events);
+        Body { status: 200, content_type: EVENT_STREAM, parts, streamed: true, bill }
+    }
+
+    fn chat_body(
+        &self,
+        seen: &Seen,
+        asked: &Asked,
+        (deltas, finish): (&[Delta], &Finish),
+        shelf: &Shelf,
+    ) -> Body {
         let streamed = match self.shape {
             Shape::AsAsked => asked.stream,
             Shape::Stream => true,
             Shape::Json => false,
         };
-        let (content_type, mut parts) = if streamed {
-            (EVENT_STREAM, self.stream.parts(chat.chunks()))
-        } else {
-            ("application/json", vec![Part::piece(chat.completion())])
+        let answer = Answer::new(seen.number(), asked, deltas, finish, &self.style);
+        let written = asked.dialect.write(&answer);
+        crate::openai::keep_response(asked, &written, shelf);
+        let wire = Wire::of(seen);
+        let (content_type, mut parts) = match streamed {
+            true => (stream_type(wire), self.stream.parts(&written.frames, wire)),
+            false => ("application/json", vec![Part::piece(written.whole)]),
         };
-        if let Some(size) = chat.filler() {
+        if let Some(size) = answer.filler() {
             parts = parts.into_iter().flat_map(|part| filled(part, size)).collect();
         }
         let pieces = parts.iter().filter(|part| part.ends_piece).count();
-        Body { status: 200, content_type, parts, streamed, bill: Bill { whole: chat.tokens(), pieces } }
+        let bill = Bill { whole: answer.tokens(), pieces };
+        Body { status: 200, content_type, parts, streamed, bill }
     }
 
     fn header_lines(&self, seen: &Seen, content_type: &str) -> Vec<(String, String)> {
@@ -155,10 +197,14 @@ impl Reply {
         let named = |names: &[String], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let own: Vec<String> = edits.own.iter().map(|(name, _)| name.clone()).collect();
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let vendor = Vendor::of(seen);
         let mut usual = vec![owned(("content-type", content_type))];
+        if let Content::Error(status) = &self.content {
+            usual.extend(vendor.error_headers(*status).iter().copied().map(owned));
+        }
         usual.extend(edits.usual.iter().copied().map(owned));
         if !edits.bare {
-            usual.extend(openai::headers(seen.number()));
+            usual.extend(vendor.headers(seen.number()));
         }
         usual.retain(|(name, _)| !named(&own, name));
         if edits.twice {
@@ -230,6 +276,24 @@ impl Reply {
 }
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
+fn stream_type(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Events => EVENT_STREAM,
+        Wire::Array => "application/json; charset=UTF-8",
+    }
+}
+
+fn refusal(refused: Refused) -> Body {
+    let parts = vec![Part::piece(refused.body)];
+    Body { status: refused.status, ..body("application/json", parts, Billed::default()) }
+}
+
+fn body(content_type: &'static str, parts: Vec<Part>, whole: Billed) -> Body {
+    let pieces = parts.iter().filter(|part| part.ends_piece).count();
+    let streamed = content_type.starts_with("text/event-stream");
+    Body { status: 200, content_type, parts, streamed, bill: Bill { whole, pieces } }
+}
 
 /// The index behind the `n`-th piece and what was inserted there; before the first piece for 0.
 fn behind(parts: &[Part], n: usize) -> usize {

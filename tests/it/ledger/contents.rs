@@ -95,7 +95,18 @@ async fn a_person_can_read_a_call() {
                 FROM calls_readable";
     let call: String = site.sqlite().query_row(read, (), |row| row.get(0)).unwrap();
     let call: Value = serde_json::from_str(&call).unwrap();
-    let expected =
-        json!(["ada", "chat/completions", "openai", "gpt-test", "answered", "reported", 1, 10, 7, 3, 0.00001]);
+    let expected = json!([
+        "ada",
+        "chat/completions",
+        "openai",
+        "gpt-test",
+        "answered",
+        "reported",
+        1,
+        10,
+        7,
+        3,
+        0.00001
+    ]);
     assert_eq!(call, expected);
 }

@@ -9,7 +9,11 @@ use gateway_testkit::deadline::patiently;
 use gateway_testkit::raw_client::Request;
 use gateway_testkit::{RawClient, Reply, chat_request};
 
-use super::{BILLED, Locked, Site, answered_in_the_end, answers, assert_is_refused, chat, ended, one_of_each};
+#[cfg(target_os = "linux")]
+use super::without_special_rights;
+use super::{
+    BILLED, Locked, Site, answered_in_the_end, answers, assert_is_refused, chat, ended, one_of_each,
+};
 #[cfg(target_os = "linux")]
 use crate::program::with_files_to_limit;
 use crate::program::{Program, command};
@@ -109,7 +113,6 @@ fn with_little_room(site: &Site) -> Option<Command> {
     let mut trial = Command::new("unshare");
     let trial = trial.current_dir(site.folder()).args(namespace).arg(mount);
     if !trial.status().is_ok_and(|status| status.success()) {
-        println!("not tested: no file system may be mounted here");
         return None;
     }
     let program = command(site.folder(), &["--listen", "127.0.0.1:0"]);
@@ -119,7 +122,8 @@ fn with_little_room(site: &Site) -> Option<Command> {
     Some(unshare)
 }
 
-/// The other tests have a limit in place of a full disk, which needs no rights; here is a real one.
+/// The other tests have a limit in place of a full disk, which needs no rights. Here is a real one, where it may be
+/// mounted.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_file_system_without_room_is_named_so_and_used_again_when_it_has_some() {
@@ -134,13 +138,41 @@ async fn a_file_system_without_room_is_named_so_and_used_again_when_it_has_some(
     std::fs::write(&filler, vec![0; 1 << 20]).expect_err("there is less room");
 
     // What is in the file already may be written over without more room.
-    while chat(&program).await.status == 200 {}
+    let mut answered = 4;
+    while chat(&program).await.status == 200 {
+        answered += 1;
+    }
     refuses_with_a_reason(&site, &program, "no space left for").await;
     std::fs::remove_file(&filler).unwrap();
     answered_in_the_end(&program).await;
     site.is_written(&program).await;
-    let answered = site.number("SELECT count(*) FROM calls WHERE ending = 'answered'");
-    assert_eq!(site.used(&program).await, BILLED * u64::try_from(answered).unwrap());
+    assert_eq!(site.used(&program).await, answered * BILLED);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_may_not_be_written_refuses_until_it_may() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new().await;
+    let mut program = site.start().await;
+    answers(&program, 3).await;
+    program.signal("TERM");
+    assert_eq!(program.ended().await, 0);
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(site.data(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set("ledger.db", 0o400);
+    let program = Program::started(without_special_rights(&site)).await;
+    assert_eq!(site.used(&program).await, 3 * BILLED);
+    assert_is_refused(&chat(&program).await);
+    refuses_with_a_reason(&site, &program, "cannot be written: give the gateway's user the right").await;
+    // What SQLite makes beside a file has the file's rights.
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        set(name, 0o600);
+    }
+    answered_in_the_end(&program).await;
+    site.is_written(&program).await;
+    assert_eq!(site.used(&program).await, 4 * BILLED);
 }
 
 #[tokio::test]
@@ -154,7 +186,11 @@ async fn a_lock_of_another_program_refuses_what_is_new_until_it_is_gone() {
     // Within the time that the gateway waits for the lock it is not taken for trouble.
     assert_is_refused(&chat(&program).await);
     refuses_with_a_reason(&site, &program, "is locked by another program").await;
-    assert_eq!(ended(command(site.folder(), &["usage"])).await.status.code(), Some(0), "it can be read meanwhile");
+    assert_eq!(
+        ended(command(site.folder(), &["usage"])).await.status.code(),
+        Some(0),
+        "it can be read meanwhile"
+    );
     lock.end();
     answered_in_the_end(&program).await;
     site.is_written(&program).await;

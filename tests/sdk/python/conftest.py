@@ -2,7 +2,7 @@
 
 import pytest
 
-from callers import groq_client, openai_client
+from callers import anthropic_client, gemini_client, groq_client, openai_client
 
 
 @pytest.fixture
@@ -14,6 +14,18 @@ def client():
 @pytest.fixture
 def groq():
     with groq_client() as client:
+        yield client
+
+
+@pytest.fixture
+def messages():
+    with anthropic_client() as client:
+        yield client
+
+
+@pytest.fixture
+def gemini():
+    with gemini_client() as client:
         yield client
 
 

@@ -46,15 +46,20 @@ fn a_whole_answer_has_the_events_of_a_stream() {
 
 #[test]
 fn what_is_no_answer_is_told_apart() {
-    for read in [|body: &str| whole(body.as_bytes()).unwrap_err(), |body| events(body.as_bytes()).unwrap_err()] {
+    let faults: [fn(&str) -> AnswerFault; 2] =
+        [|body| whole(body.as_bytes()).unwrap_err(), |body| events(body.as_bytes()).unwrap_err()];
+    for read in faults {
         assert_eq!(read(" \n"), AnswerFault::Empty);
         assert!(matches!(read("<html>"), AnswerFault::NotJson(_)));
         assert!(matches!(read(r#"{"content":["#), AnswerFault::NotJson(_)));
         assert_eq!(read("[]"), AnswerFault::NotAnObject { found: Kind::Array });
         assert_eq!(read("{}"), AnswerFault::NoChoices);
         assert_eq!(read(r#"{"content":null}"#), AnswerFault::NoChoices);
-        let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"},"request_id":"r"}"#;
-        assert!(matches!(read(error), AnswerFault::ErrorObject(error) if error.message.as_deref() == Some("busy")));
+        let error =
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"},"request_id":"r"}"#;
+        assert!(
+            matches!(read(error), AnswerFault::ErrorObject(error) if error.message.as_deref() == Some("busy"))
+        );
     }
     assert!(whole(br#"{"content":[]}"#).is_ok(), "an empty answer is one");
 }

@@ -131,7 +131,9 @@ impl<'c, 'a> Messages<'c, 'a> {
                 Some(source) => Content::Image { source, detail: None },
                 None => return self.leave_whole(at, value),
             },
-            "document" if level <= LEVELS_MAX => return self.document(block, value, cache_control, level, parts),
+            "document" if level <= LEVELS_MAX => {
+                return self.document(block, value, cache_control, level, parts);
+            }
             "tool_use" if level == 1 => self.call(&mut block)?,
             "tool_result" if level == 1 => self.result(&mut block, level)?,
             "thinking" => {
@@ -169,7 +171,9 @@ impl<'c, 'a> Messages<'c, 'a> {
         let source = block.get("source").ok_or_else(|| source_at.expected("an object"))?;
         let [sort, data, content] = pick(&source, ["type", "data", "content"]);
         let inside = match (sort.and_then(|sort| sort.as_text()).as_deref(), data, content) {
-            (Some("text"), Some(data), _) => vec![Content::Text(text(&source_at.member("data"), &data)?).into()],
+            (Some("text"), Some(data), _) => {
+                vec![Content::Text(text(&source_at.member("data"), &data)?).into()]
+            }
             (Some("content"), _, Some(content)) => {
                 self.parts(&source_at.member("content"), &content, level + 1)?
             }

@@ -64,7 +64,10 @@ pub(super) fn said<'c, 'a>(
 fn is_said(role: Role, part: &Part<'_>, losses: &mut Losses) -> Result<bool, Untranslatable> {
     let lost = match (&part.content, role) {
         (Content::Text(_) | Content::Refusal(_), _) => return Ok(!is_blank(part)),
-        (Content::Thinking { signature: Some(_), .. } | Content::RedactedThinking { .. }, Role::Assistant)
+        (
+            Content::Thinking { signature: Some(_), .. } | Content::RedactedThinking { .. },
+            Role::Assistant,
+        )
         | (Content::Call(_), Role::Assistant) => return Ok(true),
         // Only what the upstream signed comes back to it.
         (Content::Thinking { signature: None, .. }, Role::Assistant) => return Ok(false),
@@ -128,7 +131,9 @@ pub(super) fn is_blank(part: &Part<'_>) -> bool {
 /// Writes parts: one plain text as a string, all else as blocks.
 pub(super) fn write(json: &mut Writer, parts: &[&Part<'_>]) {
     match parts {
-        [Part { content: Content::Text(text) | Content::Refusal(text), cache_control: None }] => json.text(text),
+        [Part { content: Content::Text(text) | Content::Refusal(text), cache_control: None }] => {
+            json.text(text)
+        }
         parts => json.array(|json| parts.iter().for_each(|part| block(json, part))),
     }
 }

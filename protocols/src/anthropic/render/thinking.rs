@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn each_family_is_turned_off_in_its_way() {
-        for reasoning in [effort(Effort::None), Reasoning { budget_tokens: Some(0), ..Reasoning::default() }] {
+        for reasoning in [effort(Effort::None), Reasoning { budget_tokens: Some(0), ..Reasoning::default() }]
+        {
             let off = |model| plan(model, reasoning, 100).map(|plan| (plan.thinking, plan.effort)).unwrap();
             assert_eq!(off("claude-3-5-haiku-latest"), (None, None));
             assert_eq!(off("claude-sonnet-4-6"), (None, None));

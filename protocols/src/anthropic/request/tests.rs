@@ -57,7 +57,10 @@ fn counting_tokens_needs_no_cap() {
     let request = MessagesRequest::read_count_tokens(&body).unwrap();
     assert_eq!((request.model(), request.output_cap()), (Some("m"), None));
     assert_eq!(request.prompt_parts().count(), 2);
-    assert_eq!(request.rewrite(Some("n"), None), r#"{"model":"n","messages":[{"role":"user","content":"hi"}],"tools":[]}"#);
+    assert_eq!(
+        request.rewrite(Some("n"), None),
+        r#"{"model":"n","messages":[{"role":"user","content":"hi"}],"tools":[]}"#
+    );
 }
 
 #[test]

@@ -48,14 +48,17 @@ fn frames(data: &[&str]) -> String {
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":7,"cache_read_input_tokens":300,"cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":2},"output_tokens":1,"service_tier":"standard"},"new_member":[1.0e2]}}"#;
 const PING: &str = r#"{"type": "ping"}"#;
 const THINKING: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#;
-const THOUGHT: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm, well"}}"#;
+const THOUGHT: &str =
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm, well"}}"#;
 const SIGNATURE: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQBCgIYAh=="}}"#;
 const STOP_0: &str = r#"{"type":"content_block_stop","index":0}"#;
-const REDACTED: &str = r#"{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"xyz"}}"#;
+const REDACTED: &str =
+    r#"{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"xyz"}}"#;
 const SERVER_TOOL: &str = r#"{"type":"content_block_start","index":2,"content_block":{"type":"web_search_tool_result","tool_use_id":"s","content":[{"url":"u"}]}}"#;
 const TOOL: &str = r#"{"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"t","name":"look","input":{}}}"#;
 const INPUT: &str = r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{\"id\":9007199254740993001}"}}"#;
-const TEXT: &str = r#"{"type":"content_block_delta","index":4,"delta":{"type":"text_delta","text":"Caf\u00e9 \ud83d"}}"#;
+const TEXT: &str =
+    r#"{"type":"content_block_delta","index":4,"delta":{"type":"text_delta","text":"Caf\u00e9 \ud83d"}}"#;
 const UNKNOWN: &str = r#"{"type":"something_new","deep":{"a":[{}]}}"#;
 const DELTA: &str = r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":50}}"#;
 const STOP: &str = r#"{"type":"message_stop"}"#;
@@ -65,7 +68,19 @@ const REPORTED: Usage = Usage { input: 10, cache_read: 300, cache_write: 7, outp
 #[test]
 fn a_stream_passes_byte_for_byte_with_thoughts_signatures_and_unknown_events() {
     let data = [
-        START, PING, THINKING, THOUGHT, SIGNATURE, STOP_0, REDACTED, SERVER_TOOL, TOOL, INPUT, TEXT, UNKNOWN, DELTA,
+        START,
+        PING,
+        THINKING,
+        THOUGHT,
+        SIGNATURE,
+        STOP_0,
+        REDACTED,
+        SERVER_TOOL,
+        TOOL,
+        INPUT,
+        TEXT,
+        UNKNOWN,
+        DELTA,
         STOP,
     ];
     let stream = format!(": welcome\n\n{}", frames(&data));
@@ -106,12 +121,13 @@ fn a_missing_last_event_is_written_when_the_reason_is_known() {
 #[test]
 fn a_cut_stream_is_truncated_wherever_it_was_cut() {
     let whole = frames(&[START, TEXT]);
+    // A last event whose blank line never came is one.
     let after_start = frames(&[START]).len();
     for cut in "event: message_start\ndata: {".len()..whole.len() {
         let seen = relay(&[&whole.as_bytes()[..cut]]);
         assert_eq!(seen.end, Err(StreamFault::Truncated), "cut at {cut}");
         assert!(!seen.is_terminal);
-        assert_eq!(seen.usage.is_some(), cut + 1 >= after_start, "cut at {cut}");
+        assert_eq!(seen.usage.is_some(), cut + 2 >= after_start, "cut at {cut}");
     }
     assert_eq!(relay(&[b""]).end, Err(StreamFault::Empty));
     assert_eq!(relay(&[b": hello\n\n"]).end, Err(StreamFault::Empty));
@@ -150,4 +166,15 @@ fn an_event_above_the_limit_is_a_fault() {
     let mut stream = MessagesStream::new(64);
     let fault = stream.push(frames(&[START]).into(), &mut VecDeque::new());
     assert_eq!(fault, Err(StreamFault::FrameTooLarge { limit: 64 }));
+}
+
+#[test]
+fn an_event_above_the_limit_behind_the_end_is_dropped_too() {
+    let mut stream = MessagesStream::new(128);
+    let mut out = VecDeque::new();
+    let chunk = format!("{}data: {}\n\n: x\n\n", frames(&[STOP]), "x".repeat(200));
+    stream.push(chunk.clone().into(), &mut out).unwrap();
+    stream.push(chunk.into(), &mut out).unwrap();
+    assert_eq!(out.len(), 1);
+    assert!(stream.is_terminal());
 }

@@ -39,11 +39,7 @@ pub(super) fn parts<'a>(
 }
 
 /// Whether it was a part of a known sort, which is in `parts` then.
-fn read_part<'a>(
-    at: &Path<'_>,
-    part: &Value<'a>,
-    parts: &mut Vec<Part<'a>>,
-) -> Result<bool, RequestFault> {
+fn read_part<'a>(at: &Path<'_>, part: &Value<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool, RequestFault> {
     let (mut sort, mut cache_control) = (None, None);
     members(part, |name, value| {
         match name {
@@ -72,11 +68,7 @@ fn read_part<'a>(
 }
 
 /// The member that says what the part's sort promises, and is called like it.
-fn named_like_its_sort<'a>(
-    at: &Path<'_>,
-    part: &Value<'a>,
-    sort: &str,
-) -> Result<Value<'a>, RequestFault> {
+fn named_like_its_sort<'a>(at: &Path<'_>, part: &Value<'a>, sort: &str) -> Result<Value<'a>, RequestFault> {
     let mut found = None;
     members(part, |name, value| {
         if name == sort {

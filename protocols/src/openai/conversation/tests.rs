@@ -134,8 +134,10 @@ fn a_refusal_is_kept_apart_from_text() {
 
 #[test]
 fn numbers_keep_their_digits() {
-    let arguments = r#"{\"id\":1234567890123456789,\"a\":1.0,\"b\":1e2,\"c\":9999999999999999999999999999999999999999}"#;
-    let call = format!(r#"{{"id":"c","type":"function","function":{{"name":"f","arguments":"{arguments}"}}}}"#);
+    let arguments =
+        r#"{\"id\":1234567890123456789,\"a\":1.0,\"b\":1e2,\"c\":9999999999999999999999999999999999999999}"#;
+    let call =
+        format!(r#"{{"id":"c","type":"function","function":{{"name":"f","arguments":"{arguments}"}}}}"#);
     let settings = r#""seed":12345678901234567890123,"temperature":1.0,"top_p":1e-1"#;
     let schema = r#"{"type":"object","maximum":123456789012345678901}"#;
     let body = Bytes::from(format!(
@@ -287,11 +289,7 @@ fn data_urls_are_taken_apart() {
     assert_eq!(source("data:image/png;charset=x;base64,AA"), Ok("image/png AA".to_owned()));
     for bad in ["data:image/png,AA", "data:", "data:;base64"] {
         let fault: Result<String, RequestFault> = source(bad);
-        assert_eq!(
-            fault.unwrap_err().param(),
-            Some("messages[0].content[0].image_url.url"),
-            "{bad}"
-        );
+        assert_eq!(fault.unwrap_err().param(), Some("messages[0].content[0].image_url.url"), "{bad}");
     }
 }
 
@@ -376,7 +374,8 @@ fn faults_name_the_member() {
     assert_eq!(fault(json!([])), "`messages` is empty; send at least one message");
     assert_eq!(fault(json!({})), "`messages` is not usable; expected an array");
     assert_eq!(fault(json!([1])), "`messages[0]` is not usable; expected an object");
-    let roles = "`messages[0].role` is not usable; expected `system`, `developer`, `user`, `assistant` or `tool`";
+    let roles =
+        "`messages[0].role` is not usable; expected `system`, `developer`, `user`, `assistant` or `tool`";
     assert_eq!(fault(json!([{"content": "a"}])), roles);
     assert_eq!(fault(json!([{"role": "robot", "content": "a"}])), roles);
     let tool = "`messages[0].tool_call_id` is not usable; expected a string";

@@ -10,8 +10,7 @@ type Read = (Vec<Event>, Result<(), StreamFault>);
 fn read(chunks: &[&[u8]]) -> Read {
     let mut reader = ChatEvents::new(DEFAULT_MAX_FRAME_BYTES);
     let mut events = Vec::new();
-    let pushed =
-        chunks.iter().try_for_each(|chunk| reader.push(Bytes::copy_from_slice(chunk), &mut events));
+    let pushed = chunks.iter().try_for_each(|chunk| reader.push(Bytes::copy_from_slice(chunk), &mut events));
     let end = pushed.and_then(|()| reader.finish(&mut events));
     (events, end)
 }
@@ -80,7 +79,9 @@ fn a_stream_is_read_the_same_wherever_it_is_cut() {
         opened,
         delta(json!({"reasoning_content": "hm"})),
         delta(json!({"content": "Hi\n\u{e9}"})),
-        delta(json!({"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}]})),
+        delta(
+            json!({"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
+        ),
         delta(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"x\":"}}]})),
         delta(json!({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]})),
         stop("tool_calls"),
@@ -125,9 +126,8 @@ fn parallel_calls_without_index_are_kept_apart() {
         {"id": "b", "function": {"name": "g", "arguments": ""}},
         {"id": "c", "function": {"name": "h", "arguments": ""}},
     ]});
-    let piece = |id: &str, json: &str| {
-        delta(json!({"tool_calls": [{"id": id, "function": {"arguments": json}}]}))
-    };
+    let piece =
+        |id: &str, json: &str| delta(json!({"tool_calls": [{"id": id, "function": {"arguments": json}}]}));
     let said = [
         delta(opened),
         piece("b", "{\"b\""),
@@ -161,7 +161,9 @@ fn an_empty_finish_reason_is_none() {
     for chunk in &mut said {
         chunk["choices"][0]["finish_reason"] = json!("");
     }
-    said.push(delta(json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]})));
+    said.push(delta(
+        json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]}),
+    ));
     said.push(stop("tool_calls"));
     let (events, end) = read_every_way(&stream(&said));
     let finishes: Vec<_> = events.iter().filter(|event| matches!(event, Event::Finish { .. })).collect();
@@ -174,7 +176,9 @@ fn halves_of_a_character_in_two_chunks_are_joined() {
         format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{escape}\"}}}}]}}\n\n")
     };
     let piece = |json: &str| {
-        format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{{\"index\":0,\"id\":\"a\",\"function\":{{\"name\":\"f\",\"arguments\":\"{json}\"}}}}]}}}}]}}\n\n")
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{{\"index\":0,\"id\":\"a\",\"function\":{{\"name\":\"f\",\"arguments\":\"{json}\"}}}}]}}}}]}}\n\n"
+        )
     };
     let pieces = [
         content("a\\ud83d"),
@@ -184,10 +188,13 @@ fn halves_of_a_character_in_two_chunks_are_joined() {
         content("\\ud83d"),
     ];
     let (events, end) = read_every_way(&format!("{}data: [DONE]\n\n", pieces.concat()));
-    let said: String = events.iter().filter_map(|event| match event {
-        Event::Text(text) => Some(text.as_str()),
-        _ => None,
-    }).collect();
+    let said: String = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
     assert_eq!((said.as_str(), end), ("a\u{1f600}\u{fffd}", Ok(())));
     assert_eq!(assembled(&events)[0].1, "{\"x\":\"\u{1f600}\"}");
 }

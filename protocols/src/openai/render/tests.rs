@@ -46,7 +46,8 @@ fn turns<'a>(turns: impl IntoIterator<Item = (Role, Vec<Content<'a>>)>) -> Conve
 
 #[test]
 fn results_are_messages_of_their_own_before_what_the_user_says() {
-    let results = vec![text("And now?"), result("a", vec![text("1"), text("2")], false), result("b", vec![], false)];
+    let results =
+        vec![text("And now?"), result("a", vec![text("1"), text("2")], false), result("b", vec![], false)];
     assert_eq!(
         written(&turns([(Role::User, results)]))["messages"],
         json!([
@@ -106,9 +107,8 @@ fn a_budget_becomes_the_effort_that_has_room_for_it() {
         let conversation = Conversation { reasoning: Some(reasoning), ..Conversation::default() };
         written(&conversation)["reasoning_effort"].as_str().map(String::from)
     };
-    let budget = |tokens: u64| {
-        effort(Reasoning { budget_tokens: Some(tokens), ..Reasoning::default() }).unwrap()
-    };
+    let budget =
+        |tokens: u64| effort(Reasoning { budget_tokens: Some(tokens), ..Reasoning::default() }).unwrap();
     let words = [0, 1, 1_024, 1_025, 8_192, 16_000, 31_999, 100_000].map(budget);
     assert_eq!(words, ["none", "low", "low", "medium", "medium", "high", "high", "high"]);
     let said = Reasoning { effort: Some(Effort::Highest), budget_tokens: Some(5), shown: Some(true) };
@@ -137,11 +137,8 @@ fn without_tools_nothing_is_said_of_them() {
 fn every_choice_of_tools_has_its_word() {
     let tool = Tool { name: "f".into(), description: None, schema: None, strict: None, cache_control: None };
     let word = |choice: ToolChoice<'static>| {
-        let conversation = Conversation {
-            tools: vec![tool.clone()],
-            tool_choice: Some(choice),
-            ..Conversation::default()
-        };
+        let conversation =
+            Conversation { tools: vec![tool.clone()], tool_choice: Some(choice), ..Conversation::default() };
         written(&conversation)["tool_choice"].clone()
     };
     assert_eq!(word(ToolChoice::Auto), "auto");
@@ -189,7 +186,10 @@ fn what_chat_has_no_member_for_is_refused_or_dropped_and_named() {
     let set = Target { takes_temperature: false, ..target() };
     assert_eq!(lost(Conversation { sampling: warm, ..Conversation::default() }, set), "temperature");
     let extra = Extra { member: "thinking.display".into(), value: "1".into() };
-    assert_eq!(lost(Conversation { extras: vec![extra], ..Conversation::default() }, target()), "thinking.display");
+    assert_eq!(
+        lost(Conversation { extras: vec![extra], ..Conversation::default() }, target()),
+        "thinking.display"
+    );
 }
 
 #[test]
@@ -203,7 +203,8 @@ fn a_models_own_temperature_need_not_be_written() {
 
 #[test]
 fn what_openais_other_api_calls_otherwise_is_carried_over() {
-    let extra = |member: &'static str, value: &'static str| Extra { member: member.into(), value: value.into() };
+    let extra =
+        |member: &'static str, value: &'static str| Extra { member: member.into(), value: value.into() };
     let extras = vec![extra("text.verbosity", "\"low\""), extra("service_tier", "\"flex\"")];
     let body = written(&Conversation { extras, ..Conversation::default() });
     assert_eq!((&body["verbosity"], &body["service_tier"]), (&json!("low"), &json!("flex")));

@@ -8,9 +8,7 @@
 
 use std::borrow::Cow;
 
-use crate::conversation::{
-    Call, Content, Conversation, Losses, Part, Role, Source, Turn, Untranslatable,
-};
+use crate::conversation::{Call, Content, Conversation, Losses, Part, Role, Source, Turn, Untranslatable};
 use crate::json::Writer;
 
 /// Between texts that stood apart. Assistants' texts are pieces of one and are joined as they are.

@@ -34,9 +34,7 @@ fn an_answer_comes_out_as_it_went_in() {
     assert_keeps(json!({"role": "assistant", "content": "Hi\n", "refusal": null}), "stop");
     assert_keeps(json!({"role": "assistant", "content": "", "refusal": null}), "length");
     assert_keeps(json!({"role": "assistant", "content": null, "refusal": "No."}), "stop");
-    let call = |id: &str, arguments: &str| {
-        json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}})
-    };
+    let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
     let mut signed = call("b", "{\"n\": 1234567890123456789, \"x\": 1.0}");
     signed["extra_content"] = json!({"google": {"thought_signature": "sig=="}});
     assert_keeps(
@@ -64,7 +62,8 @@ fn thoughts_come_out_each_with_its_signature() {
 fn a_call_without_arguments_gets_an_empty_object() {
     for blank in ["", " \n"] {
         let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": blank}});
-        let answer = answer(json!({"role": "assistant", "content": null, "tool_calls": [call]}), "tool_calls");
+        let answer =
+            answer(json!({"role": "assistant", "content": null, "tool_calls": [call]}), "tool_calls");
         let written: Value = serde_json::from_str(&render_answer(&read(&answer), IDENTITY)).unwrap();
         assert_eq!(written["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"], "{}");
     }
@@ -93,7 +92,9 @@ fn an_answer_is_counted_with_its_thoughts_and_calls() {
     let counted = |message: Value| whole(answer(message, "stop").to_string().as_bytes()).unwrap().counted;
     let text = counted(json!({"content": "The answer is forty-two."}));
     assert!(text.output > 0 && text.reasoning == 0);
-    assert!(counted(json!({"content": "The answer is forty-two.", "tool_calls": [call]})).output > text.output);
+    assert!(
+        counted(json!({"content": "The answer is forty-two.", "tool_calls": [call]})).output > text.output
+    );
     assert!(counted(json!({"content": null, "reasoning": "Let me think."})).reasoning > 0);
     assert_eq!(counted(json!({"content": null})), Usage::default());
 }

@@ -54,9 +54,12 @@ const USAGE: Usage = Usage { input: 4, cache_read: 3, cache_write: 2, output: 5,
 fn a_stream_is_written_as_openai_writes_it() {
     let head = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"m","system_fingerprint":null"#;
     let choice = |delta: &str, reason: &str| {
-        format!(r#"{head},"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{reason}}}]}}"#)
+        format!(
+            r#"{head},"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{reason}}}]}}"#
+        )
     };
-    let stream = written(false, &[start(), text("Hi\n"), finish(Finish::Stop), Event::Usage(USAGE), Event::End]);
+    let stream =
+        written(false, &[start(), text("Hi\n"), finish(Finish::Stop), Event::Usage(USAGE), Event::End]);
     let expected = [
         choice(r#"{"role":"assistant","content":"","refusal":null}"#, "null"),
         choice(r#"{"content":"Hi\n"}"#, "null"),
@@ -89,9 +92,17 @@ fn usage_is_shown_once_to_who_asked() {
 
 #[test]
 fn calls_are_opened_once_and_their_arguments_follow_by_index() {
-    let events = [call(0, None), call(1, Some("sig==")), arguments(1, "{\"a\":"), arguments(0, "{}"), arguments(1, "1}")];
-    let pieces: Vec<Value> =
-        chunks(&events).into_iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone()).collect();
+    let events = [
+        call(0, None),
+        call(1, Some("sig==")),
+        arguments(1, "{\"a\":"),
+        arguments(0, "{}"),
+        arguments(1, "1}"),
+    ];
+    let pieces: Vec<Value> = chunks(&events)
+        .into_iter()
+        .map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone())
+        .collect();
     assert_eq!(
         pieces,
         [

@@ -91,9 +91,8 @@ fn file<'a>(fields: &mut Fields<'a>, at: &Path<'_>) -> Result<Content<'a>, Reque
     let name = fields.text("filename", at)?;
     let (data, url) = (fields.text("file_data", at)?, fields.text("file_url", at)?);
     let source = match (data, url, fields.text("file_id", at)?) {
-        (Some(data), ..) if data.starts_with("data:") => {
-            data_url(data).ok_or_else(|| at.member("file_data").expected("base64, or a data URL in base64"))?
-        }
+        (Some(data), ..) if data.starts_with("data:") => data_url(data)
+            .ok_or_else(|| at.member("file_data").expected("base64, or a data URL in base64"))?,
         // What is sent without its type is a PDF, the one type that the API defines.
         (Some(data), ..) => Source::Base64 { media_type: "application/pdf".into(), data },
         (None, Some(url), _) => Source::Url(url),

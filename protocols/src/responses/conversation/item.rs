@@ -126,9 +126,7 @@ impl<'c, 'a> Input<'c, 'a> {
         let given = fields.text("name", at)?;
         let name = self.called.get(&id).cloned().or(given);
         let parts = match fields.take("output") {
-            Some(output) => {
-                content::parts(&output, &at.member("output"), &mut self.conversation.extras)?
-            }
+            Some(output) => content::parts(&output, &at.member("output"), &mut self.conversation.extras)?,
             None => Vec::new(),
         };
         self.say(Role::User, vec![Content::Result { id, name, parts, is_error: false }.into()]);

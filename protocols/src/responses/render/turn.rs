@@ -8,9 +8,7 @@
 
 use std::borrow::Cow;
 
-use crate::conversation::{
-    Content, Conversation, Losses, Part, Role, Source, Turn, Untranslatable,
-};
+use crate::conversation::{Content, Conversation, Losses, Part, Role, Source, Turn, Untranslatable};
 use crate::json::Writer;
 
 /// Between instructions that stood apart.

@@ -50,7 +50,10 @@ fn a_rewrite_changes_the_named_values_and_nothing_else() {
         request.rewrite(Some("b"), Some(7)),
         "{ \"input\": [1e2, 12345678901234567890],\t\"model\" : \"b\", \"max_output_tokens\": 7 }"
     );
-    assert_eq!(read(r#"{"model":"a"}"#).unwrap().rewrite(None, Some(7)), r#"{"model":"a","max_output_tokens":7}"#);
+    assert_eq!(
+        read(r#"{"model":"a"}"#).unwrap().rewrite(None, Some(7)),
+        r#"{"model":"a","max_output_tokens":7}"#
+    );
     let same = request.rewrite(Some("a"), None);
     assert_eq!(same.as_ptr(), request.body().as_ptr());
 }

@@ -109,7 +109,9 @@ fn behind_the_end_only_done_passes() {
     let done = "data: [DONE]\n\n";
     let (_, bytes, result) = relay(format!("{STREAM}{done}").as_bytes(), &[STREAM.len() + 3]);
     assert_eq!((result, bytes), (Ok(()), format!("{STREAM}{done}").into_bytes()));
-    for late in ["data: {\"type\":\"response.output_text.delta\",\"delta\":\"more\"}\n\n", "data: {broken\n\n"] {
+    for late in
+        ["data: {\"type\":\"response.output_text.delta\",\"delta\":\"more\"}\n\n", "data: {broken\n\n"]
+    {
         let (_, bytes, result) = relay(format!("{STREAM}{late}{done}").as_bytes(), &[STREAM.len()]);
         assert_eq!((result, bytes.as_slice()), (Ok(()), STREAM.as_bytes()));
     }
@@ -128,7 +130,9 @@ fn data_that_is_no_event_is_a_fault() {
 
 #[test]
 fn the_error_that_ends_a_stream_is_this_dialects_own() {
-    let event = Bytes::from("data: {\"error\":{\"message\":\"cut\",\"type\":\"server_error\",\"param\":null,\"code\":\"x\"}}\n\n");
+    let event = Bytes::from(
+        "data: {\"error\":{\"message\":\"cut\",\"type\":\"server_error\",\"param\":null,\"code\":\"x\"}}\n\n",
+    );
     let (mut relayed, ..) = relay(&STREAM.as_bytes()[..STREAM.find(": keep").unwrap()], &[]);
     assert_eq!(
         relayed.closing_error(event),

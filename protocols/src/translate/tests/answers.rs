@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::legal::assert_legal;
+use super::pairs;
 use super::upstream::{Said, USAGE};
-use crate::event::{AnswerFault, Event, EventReader, Finish, StreamFault};
+use crate::event::{AnswerFault, CALLS_MAX, Event, EventReader, Finish, OutOfOrder, StreamFault};
 use crate::sse::DEFAULT_MAX_FRAME_BYTES;
 use crate::translate::{AnswerOptions, Protocol, answer, stream};
 use crate::usage::Usage;
 use crate::{anthropic, gemini, openai, responses};
 
-fn options(request: &Bytes) -> AnswerOptions<'_> {
+pub(super) fn options(request: &Bytes) -> AnswerOptions<'_> {
     AnswerOptions {
         id: "ours",
         model: "named",
@@ -22,12 +23,6 @@ fn options(request: &Bytes) -> AnswerOptions<'_> {
         max_frame_bytes: DEFAULT_MAX_FRAME_BYTES,
         request,
     }
-}
-
-/// Each pair of two different protocols.
-fn pairs() -> impl Iterator<Item = (Protocol, Protocol)> {
-    let all = Protocol::ALL.into_iter();
-    all.flat_map(|from| Protocol::ALL.into_iter().map(move |to| (from, to))).filter(|(from, to)| from != to)
 }
 
 /// What a client got of a stream.
@@ -56,16 +51,14 @@ fn relay(from: Protocol, to: Protocol, chunks: &[&[u8]]) -> Got {
     }
 }
 
-/// What the client got, which is the same wherever the stream is cut.
+/// What the client got, which is the same in chunks of any size.
 fn relay_every_way(from: Protocol, to: Protocol, stream: &str) -> Got {
     let bytes = stream.as_bytes();
     let whole = relay(from, to, &[bytes]);
-    for cut in 0..=bytes.len() {
-        let (first, second) = bytes.split_at(cut);
-        assert_eq!(relay(from, to, &[first, second]), whole, "{from:?} to {to:?}, cut at {cut}");
+    for size in [1, 7, 61] {
+        let chunks: Vec<_> = bytes.chunks(size).collect();
+        assert_eq!(relay(from, to, &chunks), whole, "{from:?} to {to:?}, {size} bytes at a time");
     }
-    let single: Vec<_> = bytes.chunks(1).collect();
-    assert_eq!(relay(from, to, &single), whole, "{from:?} to {to:?}, byte by byte");
     whole
 }
 
@@ -93,14 +86,14 @@ fn read_whole(protocol: Protocol, answer: &[u8]) -> Vec<Event> {
 }
 
 /// The events in a form that does not depend on how they were cut: pieces side by side are one, the arguments of a
-/// call stand behind its start, of the usage the last counts, and there are no ids of the answer and no pings.
+/// call stand behind its start, of the usage the last counts, and there is neither a name of the answer nor a ping.
 fn joined(events: Vec<Event>) -> Vec<Event> {
     let mut joined: Vec<Event> = Vec::new();
     let mut arguments: Vec<String> = Vec::new();
     let mut reported = None;
     for event in events {
         match (event, joined.last_mut()) {
-            (Event::Start { model, .. }, _) => joined.push(Event::Start { id: None, model }),
+            (Event::Start { .. }, _) => joined.push(Event::Start { id: None, model: None }),
             (Event::Text(more), Some(Event::Text(text)))
             | (Event::Thinking(more), Some(Event::Thinking(text)))
             | (Event::Refusal(more), Some(Event::Refusal(text))) => text.push_str(&more),
@@ -129,7 +122,9 @@ fn joined(events: Vec<Event>) -> Vec<Event> {
     }
     let with_arguments = joined.into_iter().flat_map(|event| {
         let arguments = match &event {
-            Event::CallStart { call, .. } => Some(Event::CallArguments { call: *call, json: arguments[*call].clone() }),
+            Event::CallStart { call, .. } => {
+                Some(Event::CallArguments { call: *call, json: arguments[*call].clone() })
+            }
             _ => None,
         };
         [Some(event), arguments].into_iter().flatten()
@@ -160,7 +155,26 @@ fn assert_carried_between(
         let text = String::from_utf8_lossy(&whole);
         assert_eq!(read_whole(to, &whole), expected, "{from:?} to {to:?}: {text}");
         assert_eq!((says.usage, says.model.as_deref()), (Some(USAGE), Some("m")), "{from:?} to {to:?}");
-        assert_eq!(says.counted, got.counted, "{from:?} to {to:?}");
+        // Where pieces of calls take turns, each change of the call may cost a token more.
+        let (streamed, whole) = (got.counted, says.counted);
+        assert_eq!(streamed.reasoning, whole.reasoning, "{from:?} to {to:?}");
+        assert!(streamed.output.abs_diff(whole.output) <= 2 * said.calls.len() as u64, "{from:?} to {to:?}");
+    }
+}
+
+#[test]
+fn a_stream_is_the_same_wherever_it_is_cut() {
+    // The cut is between upstream and reader, and no writer knows of it: one client for each upstream is enough.
+    let protocols = Protocol::ALL.into_iter();
+    for (from, to) in protocols.clone().zip(protocols.cycle().skip(1)) {
+        let calls = Said::calls(&[("call_a", "f", r#"{"a":"\u{e9}"}"#), ("call_b", "g", "")]);
+        let said = Said { text: "S\u{f6}.", ..calls.thinking("Hm\u{1f600}", None) };
+        let stream = said.stream(from);
+        let whole = relay(from, to, &[stream.as_bytes()]);
+        for cut in 0..=stream.len() {
+            let (first, second) = stream.as_bytes().split_at(cut);
+            assert_eq!(relay(from, to, &[first, second]), whole, "{from:?} to {to:?}, cut at {cut}");
+        }
     }
 }
 
@@ -429,4 +443,161 @@ fn gemini_is_given_as_one_array_where_that_is_asked() {
         let array: Vec<serde_json::Value> = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(array.last().unwrap()["candidates"][0]["finishReason"], "STOP");
     }
+}
+
+/// What a client reads of a stream and of a whole answer, which are the same.
+fn read_both_ways(from: Protocol, to: Protocol, stream: &str, whole: &str) -> Vec<Event> {
+    let got = relay_every_way(from, to, stream);
+    assert_eq!(got.end, Ok(()), "{from:?} to {to:?}");
+    assert_legal(to, &got.bytes);
+    let streamed = read_stream(to, &got.bytes);
+    let (whole, _) = answer(from, to, whole.as_bytes(), &options(&Bytes::new())).unwrap();
+    let text = String::from_utf8_lossy(&whole).into_owned();
+    assert_eq!(streamed, read_whole(to, &whole), "{from:?} to {to:?}: {text}");
+    streamed
+}
+
+#[test]
+fn words_of_refusal_reach_every_client() {
+    let chunk = |delta: &str, reason: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{reason}}}]}}\n\n")
+    };
+    let stream = [
+        chunk("{\"role\":\"assistant\",\"content\":null}", "null"),
+        chunk("{\"refusal\":\"I will\"}", "null"),
+        chunk("{\"refusal\":\" not.\"}", "null"),
+        chunk("{}", "\"stop\""),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let whole =
+        r#"{"choices":[{"message":{"content":null,"refusal":"I will not."},"finish_reason":"stop"}]}"#;
+    for to in [Protocol::Messages, Protocol::Gemini, Protocol::Responses] {
+        let events = read_both_ways(Protocol::Chat, to, &stream.concat(), whole);
+        let words = "I will not.".to_owned();
+        let says = events.contains(&Event::Text(words.clone())) || events.contains(&Event::Refusal(words));
+        assert!(says, "{to:?}: {events:?}");
+        let refuses = |event: &Event| {
+            let reason = Finish::Refusal;
+            matches!(event, Event::Finish { reason: found, .. } if *found == reason || *found == Finish::ContentFilter)
+        };
+        assert!(events.iter().any(refuses), "{to:?}: {events:?}");
+    }
+}
+
+#[test]
+fn parallel_calls_without_index_arrive_apart() {
+    let chunk = |calls: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{calls}]}}}}]}}\n\n")
+    };
+    let piece = |id: &str, json: &str| {
+        chunk(&format!(r#"{{"id":"{id}","function":{{"name":"f","arguments":"{json}"}}}}"#))
+    };
+    let opened =
+        ["a", "b", "c"].map(|id| format!(r#"{{"id":"{id}","function":{{"name":"f","arguments":""}}}}"#));
+    let stream = [
+        chunk(&opened.join(",")),
+        piece("b", r#"{\"n\":"#),
+        piece("a", r#"{\"n\":1}"#),
+        piece("c", "{}"),
+        piece("b", "2}"),
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n".to_owned(),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    for to in [Protocol::Messages, Protocol::Gemini, Protocol::Responses] {
+        let got = relay_every_way(Protocol::Chat, to, &stream.concat());
+        assert_legal(to, &got.bytes);
+        let arguments: Vec<_> = read_stream(to, &got.bytes)
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::CallArguments { call, json } => Some((call, json)),
+                _ => None,
+            })
+            .collect();
+        let expected = [(0, r#"{"n":1}"#), (1, r#"{"n":2}"#), (2, "{}")];
+        assert_eq!(arguments, expected.map(|(call, json)| (call, json.to_owned())), "{to:?}");
+    }
+}
+
+#[test]
+fn an_empty_finish_reason_on_every_chunk_does_not_end_the_turn() {
+    let chunk = |delta: &str, reason: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":\"{reason}\"}}]}}\n\n"
+        )
+    };
+    let call = r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#;
+    let stream = [chunk(r#"{"content":"a"}"#, ""), chunk(call, ""), chunk("{}", "tool_calls")].concat();
+    let stream = format!("{stream}data: [DONE]\n\n");
+    for to in [Protocol::Messages, Protocol::Gemini, Protocol::Responses] {
+        let got = relay_every_way(Protocol::Chat, to, &stream);
+        assert_legal(to, &got.bytes);
+        let called = Event::Finish { reason: Finish::ToolCalls, stop_sequence: None };
+        assert!(read_stream(to, &got.bytes).contains(&called), "{to:?}: {}", got.bytes);
+    }
+}
+
+#[test]
+fn arguments_that_are_no_object_leave_the_answer_readable() {
+    for broken in [r#"{\"a\":"#, "[1]", "not json"] {
+        let call =
+            format!(r#"{{"id":"a","type":"function","function":{{"name":"f","arguments":"{broken}"}}}}"#);
+        let whole = format!(
+            r#"{{"choices":[{{"message":{{"content":null,"tool_calls":[{call}]}},"finish_reason":"length"}}]}}"#
+        );
+        for to in [Protocol::Messages, Protocol::Gemini, Protocol::Responses] {
+            let (written, _) = answer(Protocol::Chat, to, whole.as_bytes(), &options(&Bytes::new())).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&written).unwrap();
+            assert!(json.is_object(), "{to:?}");
+            assert!(!read_whole(to, &written).is_empty(), "{to:?}");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_reports_nothing_leaves_the_counted_tokens_for_the_client() {
+    for (from, to) in pairs() {
+        let said = Said::text("Hello, world.");
+        let member = match from {
+            Protocol::Chat | Protocol::Messages | Protocol::Responses => "\"usage\":",
+            Protocol::Gemini => "\"usageMetadata\":",
+        };
+        let silent = said.stream(from).replace(member, "\"unknown\":");
+        let got = relay_every_way(from, to, &silent);
+        assert_eq!((got.end, got.usage), (Ok(()), None), "{from:?} to {to:?}");
+        assert_legal(to, &got.bytes);
+        assert!(got.counted.output > 0);
+        let shown = read_stream(to, &got.bytes).into_iter().find_map(|event| match event {
+            Event::Usage(usage) => Some(usage),
+            _ => None,
+        });
+        assert_eq!(shown, Some(got.counted), "{from:?} to {to:?}");
+    }
+}
+
+#[test]
+fn a_chat_client_sees_usage_only_where_it_asked() {
+    let said = Said::text("Hello").stream(Protocol::Messages);
+    for show_usage in [true, false] {
+        let request = Bytes::new();
+        let options = AnswerOptions { show_usage, ..options(&request) };
+        let mut stream = stream(Protocol::Messages, Protocol::Chat, &options);
+        let mut out = VecDeque::new();
+        stream.push(Bytes::from(said.clone()), &mut out).unwrap();
+        let bytes = String::from_utf8(out.iter().flatten().copied().collect()).unwrap();
+        assert_eq!(bytes.matches("\"prompt_tokens\"").count(), usize::from(show_usage));
+        assert_eq!(bytes.contains("usage"), show_usage);
+        assert_eq!(stream.usage(), Some(USAGE));
+    }
+}
+
+#[test]
+fn more_calls_than_any_client_can_hold_are_a_fault() {
+    let call = |index: usize| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{{\"index\":{index},\"id\":\"c{index}\",\"function\":{{\"name\":\"f\",\"arguments\":\"\"}}}}]}}}}]}}\n\n"
+        )
+    };
+    let stream: String = (0..=CALLS_MAX).map(call).collect();
+    let got = relay(Protocol::Chat, Protocol::Messages, &[stream.as_bytes()]);
+    assert_eq!(got.end, Err(StreamFault::OutOfOrder(OutOfOrder::Call)));
 }

@@ -39,7 +39,7 @@ impl Said {
 
     /// The events that say it.
     pub(super) fn events(&self) -> Vec<Event> {
-        let mut events = vec![Event::Start { id: None, model: Some("m".to_owned()) }];
+        let mut events = vec![Event::Start { id: None, model: None }];
         if let Some((thought, signature)) = self.thought {
             events.push(Event::Thinking(thought.to_owned()));
             events.extend(signature.map(|signature| Event::Signature(signature.to_owned())));
@@ -351,8 +351,7 @@ fn responses_usage() -> Value {
 fn items(said: &Said) -> Vec<Value> {
     let mut items = Vec::new();
     if let Some((thought, signature)) = said.thought {
-        let mut item =
-            json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": thought}]});
+        let mut item = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": thought}]});
         if let Some(signature) = signature {
             item["encrypted_content"] = json!(signature);
         }
