@@ -230,58 +230,45 @@ impl Front {
         }
         let max = self.in_flight.max();
         let pass = self.in_flight.enter().ok_or(Fault::TooManyInFlight { max })?;
+        let rest = matched.rest;
+        let body = match matched.line.route {
+            Route::ClientsReload => return handlers::generate::reload(self).await,
+            Route::Models => return handlers::models::list(self, exchange, &client).await,
+            Route::Model => return handlers::models::one(self, exchange, &client, rest).await,
+            Route::GeminiModels => return handlers::models::gemini_list(self, exchange, &client).await,
+            Route::GeminiModel if exchange.method != Method::POST => {
+                return handlers::models::gemini_one(self, exchange, &client, rest).await;
+            }
+            Route::Response | Route::Passed | Route::Kept => self.read_any(exchange, body).await?,
+            _ => self.read(exchange, body).await?,
+        };
+        self.with_body(exchange, &client, matched, endpoint, body, pass.into()).await
+    }
+
+    /// A client's request whose body has been read.
+    async fn with_body(
+        self: &Arc<Self>,
+        exchange: &Exchange,
+        client: &Client,
+        matched: Matched<'_>,
+        endpoint: &'static str,
+        body: BufferedBody,
+        pass: InFlight,
+    ) -> Result<Response, Fault> {
+        use handlers::{counted, generate, generative, kept, passed, plain};
+        let rest = matched.rest;
         match matched.line.route {
-            Route::ChatCompletions => {
-                let body = self.read(exchange, body).await?;
-                handlers::generative::chat(self, exchange, &client, body, pass.into()).await
-            }
-            Route::Messages => {
-                let body = self.read(exchange, body).await?;
-                handlers::generative::messages(self, exchange, &client, body, pass.into()).await
-            }
-            Route::Responses => {
-                let body = self.read(exchange, body).await?;
-                handlers::generative::responses(self, exchange, &client, body, pass.into()).await
-            }
-            Route::GeminiModel if exchange.method == Method::POST => {
-                let body = self.read(exchange, body).await?;
-                handlers::generative::gemini(self, exchange, &client, matched.rest, body, pass.into()).await
-            }
-            Route::GeminiModel => handlers::models::gemini_one(self, exchange, &client, matched.rest).await,
-            Route::GeminiModels => handlers::models::gemini_list(self, exchange, &client).await,
-            Route::CountTokens => {
-                let body = self.read(exchange, body).await?;
-                handlers::counted::messages(self, exchange, &client, body, pass.into()).await
-            }
-            Route::Embeddings => {
-                let body = self.read(exchange, body).await?;
-                handlers::plain::embeddings(self, exchange, &client, body, pass.into()).await
-            }
-            Route::Completions => {
-                let body = self.read(exchange, body).await?;
-                handlers::plain::completions(self, exchange, &client, body, pass.into()).await
-            }
-            Route::Response => {
-                let body = self.read_any(exchange, body).await?;
-                handlers::kept::response(self, exchange, &client, matched.rest, body, pass.into()).await
-            }
-            Route::Passed => {
-                let body = self.read_any(exchange, body).await?;
-                handlers::passed::with_model(self, exchange, &client, endpoint, body, pass.into()).await
-            }
-            Route::Kept => {
-                let body = self.read_any(exchange, body).await?;
-                let rest = matched.rest;
-                handlers::passed::without_model(self, exchange, &client, endpoint, rest, body, pass.into())
-                    .await
-            }
-            Route::Generate => {
-                let body = self.read(exchange, body).await?;
-                handlers::generate::generate(self, exchange, &client, &body).await
-            }
-            Route::ClientsReload => handlers::generate::reload(self).await,
-            Route::Models => handlers::models::list(self, exchange, &client).await,
-            Route::Model => handlers::models::one(self, exchange, &client, matched.rest).await,
+            Route::ChatCompletions => generative::chat(self, exchange, client, body, pass).await,
+            Route::Messages => generative::messages(self, exchange, client, body, pass).await,
+            Route::Responses => generative::responses(self, exchange, client, body, pass).await,
+            Route::GeminiModel => generative::gemini(self, exchange, client, rest, body, pass).await,
+            Route::CountTokens => counted::messages(self, exchange, client, body, pass).await,
+            Route::Embeddings => plain::embeddings(self, exchange, client, body, pass).await,
+            Route::Completions => plain::completions(self, exchange, client, body, pass).await,
+            Route::Response => kept::response(self, exchange, client, rest, body, pass).await,
+            Route::Passed => passed::with_model(self, exchange, client, endpoint, body, pass).await,
+            Route::Kept => passed::without_model(self, exchange, client, endpoint, rest, body, pass).await,
+            Route::Generate => generate::generate(self, exchange, client, &body).await,
             // No other line of the table is for clients.
             _ => Err(Fault::Bug),
         }

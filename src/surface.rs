@@ -21,7 +21,6 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::call::ReadWhole;
 use crate::fault::Fault;
 use crate::settings::{Capability, ProviderKind, ProviderSettings};
-use crate::upstream::with_query;
 
 /// The largest event of a stream that is passed on: an image of 8 MB in base64, and some more.
 pub const EVENT_MAX: usize = 16 << 20;
@@ -227,8 +226,7 @@ fn passed(asked: &Asked, upstream: Upstream<'_>) -> Bytes {
 
 /// Where an upstream of this protocol is asked.
 fn path(protocol: Protocol, stream: bool, upstream: Upstream<'_>) -> Cow<'static, str> {
-    let query = upstream.provider.quirks.query.as_deref();
-    let path = match protocol {
+    match protocol {
         Protocol::Chat => Cow::Borrowed("/chat/completions"),
         Protocol::Messages => Cow::Borrowed("/messages"),
         Protocol::Responses => Cow::Borrowed("/responses"),
@@ -236,8 +234,7 @@ fn path(protocol: Protocol, stream: bool, upstream: Upstream<'_>) -> Cow<'static
             let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
             Cow::Owned(gemini_path(upstream.model, method))
         }
-    };
-    with_query(path, query)
+    }
 }
 
 /// Where Gemini's API has a method of a model. A tuned one says itself which collection it is in.

@@ -21,7 +21,7 @@ mod tests;
 
 pub use cursor::Cursor;
 pub use halves::Halves;
-pub use text::{decode_into, decoded, quoted};
+pub use text::{decode_into, decoded, quote_into, quoted};
 pub use writer::Writer;
 
 use std::borrow::Cow;

@@ -4,9 +4,11 @@
 //! Called   by the surfaces in [`super::generative`] and by the seed's, with what they have read.
 //! Fails    before the admission for what is wrong with the request, so that it uses up nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use gateway_actors::Client;
 use gateway_actors::ledger::AnswerOwner;
 use gateway_protocols::anthropic::beta;
@@ -18,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reply::{Reply, Response};
 
 use crate::body::BufferedBody;
-use crate::call::Call;
+use crate::call::{Call, Whole};
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
@@ -26,7 +28,7 @@ use crate::relay::{Keeper, Relay, RelayContext};
 use crate::resolve::Resolved;
 use crate::settings::ProviderKind;
 use crate::surface::{self, Asked, Outgoing, Upstream};
-use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest};
+use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
 use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, cap, dispatch, price};
 
@@ -97,19 +99,7 @@ pub async fn answer(
             key: Arc::clone(&charge.lease().endpoint().key_name),
         },
     });
-    let call = Call {
-        upstreams: exchange.live.upstreams.clone(),
-        provider: Arc::clone(&resolved.provider),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
-            method: Method::POST,
-            path,
-            auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved, is_passed),
-            body,
-        },
-    };
+    let call = call(exchange, resolved, Sent { method: Method::POST, path, body, is_passed });
     let created = created();
     let id = exchange.id.as_str();
     if stream {
@@ -127,20 +117,55 @@ pub async fn answer(
             if let (Some(keeper), Some(id)) = (keeper, responses::response_id(&whole.bytes)) {
                 keeper.note(&id);
             }
-            let mut response = Response::new(whole.bytes.into());
-            let headers = response.headers_mut();
-            let json = HeaderValue::from_static("application/json");
-            let content_type = whole.content_type.filter(|_| is_passed).unwrap_or(json);
-            headers.insert(CONTENT_TYPE, content_type);
-            headers.extend(whole.processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
-            shown.sign(exchange, response, Some(whole.upstream_time))
+            shown.whole(exchange, whole)
         }
         Err(fault) => shown.failed(exchange, fault),
     })
 }
 
+/// What goes to an upstream.
+pub(super) struct Sent {
+    pub(super) method: Method,
+    /// Below the base URL.
+    pub(super) path: Cow<'static, str>,
+    pub(super) body: Bytes,
+    /// Whether the caller speaks the upstream's protocol.
+    pub(super) is_passed: bool,
+}
+
+/// A call of a provider, with the headers that it gets.
+pub(super) fn call(exchange: &Exchange, resolved: &Resolved, sent: Sent) -> Call {
+    let Sent { method, path, body, is_passed } = sent;
+    let quirks = &resolved.provider.quirks;
+    Call {
+        upstreams: Arc::clone(&exchange.live.upstreams),
+        provider: Arc::clone(&resolved.provider),
+        timeouts: resolved.timeouts,
+        arrived: exchange.arrived,
+        request: UpstreamRequest {
+            method,
+            path: with_query(path, quirks.query.as_deref()),
+            auth: quirks.auth,
+            headers: upstream_headers(exchange, resolved, is_passed),
+            body,
+        },
+    }
+}
+
+impl Shown {
+    /// A whole answer as it came, or as it was translated.
+    pub(super) fn whole(&self, exchange: &Exchange, whole: Whole) -> Response {
+        let mut response = Response::new(whole.bytes.into());
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(CONTENT_TYPE, whole.content_type.unwrap_or(json));
+        headers.extend(whole.processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
+        self.sign(exchange, response, Some(whole.upstream_time))
+    }
+}
+
 /// Of the caller's headers only the listed ones go upstream; a vendor's own mean nothing to one of another protocol.
-pub(super) fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -> HeaderMap {
+fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -> HeaderMap {
     let kind = resolved.provider.kind;
     let mut headers = HeaderMap::with_capacity(PASSED_UPSTREAM.len() + 2);
     for name in &PASSED_UPSTREAM {

@@ -4,27 +4,22 @@
 //! Fails    as any question does. A provider of another protocol is not asked: the answer is then the gateway's own
 //!          bound, which is never below the true count by much and may be above it.
 
-use std::sync::Arc;
-
 use gateway_actors::Client;
 use gateway_limits::Price;
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::translate::Protocol;
 use http::Method;
-use http::header::CONTENT_TYPE;
 use serde_json::json;
 use warp::reply::Response;
 
 use crate::body::BufferedBody;
-use crate::call::Call;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::Resolved;
 use crate::respond;
 use crate::surface;
-use crate::upstream::{UpstreamRequest, with_query};
 
-use super::ask::upstream_headers;
+use super::ask::{Sent, call};
 use super::generative::resolved;
 use super::{Asking, Dispatched, dispatch};
 
@@ -90,28 +85,12 @@ pub(super) async fn count(
         drop((charge, in_flight));
         return Ok(shown.sign(exchange, respond::json(json!({member: tokens}).to_string()), None));
     }
-    let query = resolved.provider.quirks.query.as_deref();
-    let call = Call {
-        upstreams: Arc::clone(&exchange.live.upstreams),
-        provider: Arc::clone(&resolved.provider),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
-            method: Method::POST,
-            path: with_query(path.into(), query),
-            auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved, true),
-            body,
-        },
-    };
+    let call =
+        call(exchange, resolved, Sent { method: Method::POST, path: path.into(), body, is_passed: true });
     let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
     drop(in_flight);
     Ok(match answer {
-        Ok(whole) => {
-            let mut response = Response::new(whole.bytes.into());
-            response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
-            shown.sign(exchange, response, Some(whole.upstream_time))
-        }
+        Ok(whole) => shown.whole(exchange, whole),
         Err(fault) => shown.failed(exchange, fault),
     })
 }

@@ -11,15 +11,13 @@ use serde_json::json;
 use warp::reply::Response;
 
 use crate::body::BufferedBody;
-use crate::call::Call;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::resolve::{self, Missing};
 use crate::respond;
 use crate::surface::{self, Asked, Outgoing, Upstream};
-use crate::upstream::UpstreamRequest;
 
-use super::ask::{created, upstream_headers};
+use super::ask::{Sent, call, created};
 use super::{Asking, Dispatched, cap, dispatch};
 
 /// The endpoint's name in the ledger.
@@ -64,19 +62,7 @@ pub async fn generate(
     let price = super::price(exchange, &resolved);
     let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: cap.reserved, price, key: None };
     let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
-    let call = Call {
-        upstreams: exchange.live.upstreams.clone(),
-        provider: resolved.provider.clone(),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
-            method: Method::POST,
-            path,
-            auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, &resolved, false),
-            body: sent,
-        },
-    };
+    let call = call(exchange, &resolved, Sent { method: Method::POST, path, body: sent, is_passed: false });
     let read = surface::read_whole(&asked, upstream, exchange.id.as_str(), created());
     Ok(match call.whole(charge, read).await {
         Ok(whole) => {

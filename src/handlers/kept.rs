@@ -11,17 +11,14 @@ use gateway_actors::{Client, Target};
 use gateway_limits::Price;
 use gateway_protocols::event::WholeAnswer;
 use http::Method;
-use http::header::CONTENT_TYPE;
 use warp::reply::Response;
 
 use crate::body::BufferedBody;
-use crate::call::Call;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
-use crate::upstream::{UpstreamRequest, with_query};
 
-use super::ask::{upstream_headers, upstream_method};
+use super::ask::{Sent, call, upstream_method};
 use super::passed;
 use super::{Asking, Dispatched, dispatch};
 
@@ -66,28 +63,20 @@ pub async fn response(
         "" => format!("/responses/{rest}"),
         query => format!("/responses/{rest}?{query}"),
     };
-    let query = resolved.provider.quirks.query.as_deref();
-    let call = Call {
-        upstreams: Arc::clone(&exchange.live.upstreams),
-        provider: Arc::clone(&resolved.provider),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
+    let call = call(
+        exchange,
+        &resolved,
+        Sent {
             method: upstream_method(&exchange.method),
-            path: with_query(path.into(), query),
-            auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, &resolved, true),
+            path: path.into(),
             body: body.bytes().clone(),
+            is_passed: true,
         },
-    };
+    );
     let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
     drop(in_flight);
     Ok(match answer {
-        Ok(whole) => {
-            let mut response = Response::new(whole.bytes.into());
-            response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
-            shown.sign(exchange, response, Some(whole.upstream_time))
-        }
+        Ok(whole) => shown.whole(exchange, whole),
         Err(fault) => shown.failed(exchange, fault),
     })
 }

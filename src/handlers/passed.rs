@@ -21,14 +21,12 @@ use http::header::CONTENT_TYPE;
 use warp::reply::Response;
 
 use crate::body::BufferedBody;
-use crate::call::Call;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
 use crate::settings::ProviderKind;
-use crate::upstream::{UpstreamRequest, with_query};
 
-use super::ask::{upstream_headers, upstream_method};
+use super::ask::{Sent, call, upstream_method};
 use super::generative::resolved;
 use super::kept::owned;
 use super::{Asking, Dispatched, Shown, dispatch, price};
@@ -152,22 +150,13 @@ async fn pass(
 ) -> Result<(Response, Option<Made>), Fault> {
     let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
     let key = Arc::clone(&charge.lease().endpoint().key_name);
-    let call = Call {
-        upstreams: Arc::clone(&exchange.live.upstreams),
-        provider: Arc::clone(&resolved.provider),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
-            method: upstream_method(&exchange.method),
-            path: with_query(path(exchange).into(), resolved.provider.quirks.query.as_deref()),
-            auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved, true),
-            body: match &named {
-                Some(named) => passthrough::renamed(body.bytes(), named, &resolved.target.model),
-                None => body.bytes().clone(),
-            },
-        },
+    let sent = match &named {
+        Some(named) => passthrough::renamed(body.bytes(), named, &resolved.target.model),
+        None => body.bytes().clone(),
     };
+    let method = upstream_method(&exchange.method);
+    let call =
+        call(exchange, resolved, Sent { method, path: path(exchange).into(), body: sent, is_passed: true });
     let read = Box::new(|body: bytes::Bytes| {
         let usage = passthrough::usage(&body);
         Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))

@@ -3,8 +3,6 @@
 //! Called   by the front door with the body read.
 //! Fails    before the admission for what is wrong with the request, or for a provider of another kind.
 
-use std::sync::Arc;
-
 use gateway_actors::Client;
 use gateway_protocols::completions::{self, CompletionsRequest, CompletionsStream};
 use gateway_protocols::embeddings::{self, EmbeddingsRequest};
@@ -18,11 +16,9 @@ use crate::call::{Call, ReadWhole};
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
-use crate::resolve::Resolved;
 use crate::surface::EVENT_MAX;
-use crate::upstream::{UpstreamRequest, with_query};
 
-use super::ask::{relay, upstream_headers};
+use super::ask::{Sent, call, relay};
 use super::generative::resolved;
 use super::passed::served;
 use super::{Asking, Cap, Dispatched, Shown, cap, dispatch, price};
@@ -45,7 +41,8 @@ pub async fn embeddings(
     let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
     let model = &*resolved.target.model;
     let sent = request.rewrite((request.model() != Some(model)).then_some(model));
-    let call = call(exchange, &resolved, "/embeddings", sent);
+    let sent = Sent { method: Method::POST, path: "/embeddings".into(), body: sent, is_passed: true };
+    let call = call(exchange, &resolved, sent);
     let read: ReadWhole = Box::new(|body| embeddings::whole(&body).map(|answer| (body, answer)));
     let response = whole(exchange, call, charge, read, &shown).await;
     drop((body, in_flight));
@@ -75,7 +72,9 @@ pub async fn completions(
     let model = &*resolved.target.model;
     let renamed = (request.model() != Some(model)).then_some(model);
     let include_usage = request.stream() && !resolved.provider.quirks.tells_usage_unasked;
-    let call = call(exchange, &resolved, "/completions", request.rewrite(renamed, sent, include_usage));
+    let body_sent = request.rewrite(renamed, sent, include_usage);
+    let sent = Sent { method: Method::POST, path: "/completions".into(), body: body_sent, is_passed: true };
+    let call = call(exchange, &resolved, sent);
     if request.stream() {
         let scan: Box<dyn AnswerStream> =
             Box::new(CompletionsStream::new(request.include_usage(), EVENT_MAX));
@@ -86,23 +85,6 @@ pub async fn completions(
     let response = whole(exchange, call, charge, read, &shown).await;
     drop((body, in_flight));
     Ok(response)
-}
-
-fn call(exchange: &Exchange, resolved: &Resolved, path: &'static str, body: bytes::Bytes) -> Call {
-    let query = resolved.provider.quirks.query.as_deref();
-    Call {
-        upstreams: Arc::clone(&exchange.live.upstreams),
-        provider: Arc::clone(&resolved.provider),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
-            method: Method::POST,
-            path: with_query(path.into(), query),
-            auth: resolved.provider.quirks.auth,
-            headers: upstream_headers(exchange, resolved, true),
-            body,
-        },
-    }
 }
 
 async fn whole(exchange: &Exchange, call: Call, charge: Charge, read: ReadWhole, shown: &Shown) -> Response {

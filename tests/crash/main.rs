@@ -11,6 +11,7 @@
 //! | `trace` | what one request came to, as its client saw it |
 //! | `books` | what the ledger's file says, and that it is right |
 
+#![cfg(unix)]
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -1,6 +1,8 @@
 //! The ledger's file beside a gateway that runs as a program: what it survives, what it waits for, and when it is
 //! refused.
 
+#![cfg(unix)]
+
 mod contents;
 mod disk;
 mod restart;
@@ -177,6 +179,17 @@ fn without_special_rights(site: &Site) -> Command {
     setpriv.current_dir(site.folder()).env_clear().args(["--inh-caps=-all", "--bounding-set=-all"]);
     setpriv.arg(program.get_program()).args(program.get_args());
     setpriv
+}
+
+/// Resolves when the log has these words: it comes through a pipe, and so behind the answers.
+async fn is_logged(program: &Program, words: &str) {
+    let comes = async {
+        while !program.log().contains(words) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let awaited = format!("`{words}` in the log");
+    patiently(&awaited, comes).await;
 }
 
 /// A request of each kind: a whole answer, a stream, one of the seed's API.

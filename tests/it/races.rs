@@ -384,7 +384,4 @@ async fn a_stop_under_load_loses_no_row() {
     let usage = command(folder.path(), &["usage", "--format", "json"]).output().unwrap();
     let usage: Value = serde_json::from_slice(&usage.stdout).unwrap();
     assert_eq!((&usage["total"]["requests"], &usage["total"]["tokens"]), (&answered.into(), &tokens.into()));
-
-    let program = Program::start(folder.path()).await;
-    assert!(!program.log().contains("calls in flight"), "{}", program.log());
 }

@@ -2,7 +2,10 @@
 """The official SDKs against the release build of the gateway, with nothing changed but base URL and key.
 
     cargo build --release -p dsp-ai-gateway -p gateway-testkit
-    python3 tests/sdk/run.py [python|node ...]
+    python3 tests/sdk/run.py [python|node|comply|sources ...]
+
+`python` and `node` are our own tests of the SDKs, `comply` runs llm-comply against the fake upstream and through
+the gateway, and `sources` runs the SDKs' own API tests.
 
 Installs the pinned SDKs below the target folder, starts a fake upstream and the gateway on free ports of
 loopback, runs the suites one after the other, and ends both. The exit code is 0 when every suite passed and
@@ -46,8 +49,12 @@ ROLES = {
     "one-a-minute": {"rate_limit": {"requests_per_minute": 1}},
     "one-at-once": {"rate_limit": {"concurrent_requests": 1}},
     "switched-off": {"disabled": True},
+    "one-message-a-minute": {"rate_limit": {"requests_per_minute": 1}},
     "without-tokens": {"rate_limit": {"tokens_per_day": 0}},
 }
+
+# The keys that the SDKs' own tests have; they are the suite's `everything` as well.
+KEYS_OF_SOURCES = ["My API Key", "my-anthropic-api-key"]
 
 
 class Failed(Exception):
@@ -56,7 +63,7 @@ class Failed(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the official SDKs against the release build of the gateway.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="python, node; default: both")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="python, node, comply, sources; default: all")
     chosen = parser.parse_args().suites or list(SUITES)
     if unknown := [name for name in chosen if name not in SUITES]:
         parser.error(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
@@ -64,8 +71,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         commands = {name: SUITES[name]() for name in chosen}
-        with running_gateway() as (url, log):
-            failed = [name for name, (command, folder) in commands.items() if not run_suite(name, command, folder, url)]
+        with running_gateway() as (urls, log):
+            failed = [name for name, (command, folder) in commands.items() if not run_suite(name, command, folder, urls)]
             if failed:
                 tail = log.read_text(errors="replace").splitlines()[-40:]
                 print("the gateway's log ends with:", *tail, sep="\n  ", file=sys.stderr)
@@ -77,18 +84,46 @@ def main() -> int:
     return 0
 
 
-def install_python() -> tuple[list, Path]:
-    """A virtual environment with what requirements.txt names; gives back the suite's command and folder."""
-    requirements = HERE / "python" / "requirements.txt"
-    venv = TARGET / "sdk" / "venv"
+def virtual_environment(suite: str, more=None) -> Path:
+    """The Python of a virtual environment with what the suite's requirements.txt names, and with what `more` adds."""
+    requirements = HERE / suite / "requirements.txt"
+    venv = TARGET / "sdk" / suite
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     def install() -> None:
         checked([sys.executable, "-m", "venv", "--clear", venv])
         checked([python, "-m", "pip", "install", "--quiet", "--requirement", requirements])
+        if more:
+            more(python, venv)
 
     once(venv, [requirements.read_bytes(), sys.version.encode()], install)
-    return [python, "-m", "pytest", "-p", "no:cacheprovider"], HERE / "python"
+    return python
+
+
+def install_python() -> tuple[list, Path]:
+    """The suite's command and folder."""
+    return [virtual_environment("python"), "-m", "pytest", "-p", "no:cacheprovider"], HERE / "python"
+
+
+def install_comply() -> tuple[list, Path]:
+    return [virtual_environment("comply"), "compare.py"], HERE / "comply"
+
+
+def install_sources() -> tuple[list, Path]:
+    """The SDKs' source distributions, which have their tests, beside the SDKs themselves."""
+    pinned = (HERE / "sources" / "requirements.txt").read_text().split()
+    sdks = [line for line in pinned if line.startswith(("openai==", "anthropic=="))]
+
+    def fetch(python: Path, venv: Path) -> None:
+        archives = venv / "archives"
+        command = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", archives]
+        checked([*command, *sdks])
+        for archive in archives.glob("*.tar.gz"):
+            shutil.unpack_archive(archive, venv / "sources", filter="data")
+
+    python = virtual_environment("sources", fetch)
+    folders = [TARGET / "sdk" / "sources" / "sources" / line.replace("==", "-") for line in sdks]
+    return [python, "own_tests.py", *folders], HERE / "sources"
 
 
 def install_node() -> tuple[list, Path]:
@@ -113,7 +148,7 @@ def install_node() -> tuple[list, Path]:
     return [node, "--test", "--test-timeout=20000", "--test-reporter=spec", *tests], folder
 
 
-SUITES = {"python": install_python, "node": install_node}
+SUITES = {"python": install_python, "node": install_node, "comply": install_comply, "sources": install_sources}
 
 
 def once(folder: Path, inputs: list, install) -> None:
@@ -135,10 +170,10 @@ def checked(command: list, **options) -> None:
         raise Failed(f"the installation failed: {error}") from None
 
 
-def run_suite(name: str, command: list, folder: Path, url: str) -> bool:
+def run_suite(name: str, command: list, folder: Path, urls: dict) -> bool:
     print(f"sdk: {name}", flush=True)
     environment = {name: value for name, value in os.environ.items() if not speaks_to_an_sdk(name)}
-    environment |= {"GATEWAY_URL": url, "CLIENT_PREFIX": name, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= urls | {"CLIENT_PREFIX": name, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(command, cwd=folder, env=environment, timeout=SUITE_MAX, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
@@ -149,12 +184,13 @@ def run_suite(name: str, command: list, folder: Path, url: str) -> bool:
 
 def speaks_to_an_sdk(variable: str) -> bool:
     """Whether an SDK would read it: its own settings, and proxies."""
-    return variable.startswith(("OPENAI_", "GROQ_")) or variable.lower().endswith("_proxy")
+    prefixes = ("OPENAI_", "GROQ_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "AI_")
+    return variable.startswith(prefixes) or variable.lower().endswith("_proxy")
 
 
 @contextlib.contextmanager
 def running_gateway():
-    """The gateway's address and its log, between a start of everything and its end."""
+    """The addresses that a suite needs and the gateway's log, between a start of everything and its end."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-sdk-")))
         log = folder / "gateway.log"
@@ -165,7 +201,7 @@ def running_gateway():
         arguments = ["--config", "gateway.toml", "--data", "data", "--listen", "127.0.0.1:0", "--log", "info"]
         keys = {"UPSTREAM_KEY": "sk-upstream", "UPSTREAM_KEY_REFUSED": "sk-invalid-upstream"}
         gateway = start(stack, "dsp-ai-gateway", arguments, folder, environment=keys, log=log)
-        yield address(gateway, log), log
+        yield {"GATEWAY_URL": address(gateway, log), "UPSTREAM_URL": upstream_url}, log
         stops_in_order(gateway)
 
 
@@ -229,13 +265,16 @@ def write_configuration(folder: Path, upstream_url: str) -> None:
     for suite in SUITES:
         for role, members in ROLES.items():
             client = client_file(f"{suite}-{role}") | members
+            if (suite, role) == ("sources", "everything"):
+                client["credentials"] += [{"type": "api_key", "hash": sha256(key)} for key in KEYS_OF_SOURCES]
             (clients / f"{suite}-{role}.json").write_text(json.dumps(client, indent=2))
 
 
-def client_file(client_id: str) -> dict:
-    def sha256(secret: str) -> str:
-        return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
+def sha256(secret: str) -> str:
+    return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
 
+
+def client_file(client_id: str) -> dict:
     return {
         "client_id": client_id,
         "name": client_id,

@@ -20,7 +20,7 @@ use hyper::header::HeaderValue;
 
 use crate::cpu::MachineWatch;
 use crate::error::LoadError;
-use crate::gateway::Ledger;
+use crate::gateway::Variant;
 use crate::keys::{CLIENTS, UNKNOWN_KEY, UPSTREAM_KEY, api_key};
 use crate::load::{Connection, Failure, Load, Target, TargetKind, run_phase, try_once};
 use crate::report::{Cell, Machine, Report};
@@ -32,9 +32,6 @@ use crate::{Flags, cpu, gateway, nginx, say, upstream};
 /// Load before each cell that is not counted: it opens the connections on both sides of the target, and
 /// plain requests, which come first, reach every key several times.
 const WARM_UP: Duration = Duration::from_millis(300);
-
-/// The gateways there are to measure, one after the other from the same binary.
-const LEDGERS: [Ledger; 2] = [Ledger::On, Ledger::Off];
 
 const NO_NGINX: &str = "nginx not found: install it with your package manager, e.g. apt-get install nginx-light; measuring without it";
 
@@ -53,7 +50,7 @@ pub async fn run(flags: &Flags) -> Result<Report, LoadError> {
             None
         }),
     };
-    let wants_gateway = LEDGERS.iter().any(|ledger| flags.targets.contains(&ledger.target()));
+    let wants_gateway = Variant::ALL.iter().any(|variant| flags.targets.contains(&variant.target()));
     let gateway = match (&flags.gateway, wants_gateway) {
         (_, false) => None,
         (Some(given), true) => Some(given.clone()),
@@ -112,9 +109,9 @@ impl Servers {
             in_front.push((TargetKind::Nginx, process, address));
         }
         if let Some(program) = &programs.gateway {
-            for ledger in LEDGERS.into_iter().filter(|ledger| wanted.contains(&ledger.target())) {
-                let (process, address) = gateway::start(program, &folder, upstream.1, ledger).await?;
-                in_front.push((ledger.target(), process, address));
+            for variant in Variant::ALL.into_iter().filter(|variant| wanted.contains(&variant.target())) {
+                let (process, address) = gateway::start(program, &folder, upstream.1, variant).await?;
+                in_front.push((variant.target(), process, address));
             }
         }
         Ok(Self { in_front, upstream, _folder: folder })
@@ -175,8 +172,8 @@ async fn measure(flags: &Flags, programs: &Programs) -> Result<(Vec<Cell>, f64),
     Ok((cells, share_of_others))
 }
 
-/// Is the target what it is said to be? It must answer every workload with the upstream's bytes, and what
-/// stands before the upstream must refuse a key that nobody has.
+/// Is the target what it is said to be? It must answer every workload as it must be answered, and what stands
+/// before the upstream must refuse a key that nobody has.
 async fn try_target(target: &Target, scenarios: &[Scenario]) -> Result<(), LoadError> {
     for &scenario in scenarios {
         try_once(&Load::new(target.clone(), scenario)).await.map_err(|failure| LoadError::WrongAnswer {

@@ -1,8 +1,8 @@
-//! This project's gateway as it is measured: built for release, a thousand clients, every limit on, with
-//! its ledger or without.
+//! This project's gateway as it is measured: built for release, a thousand clients, every limit on; as it is,
+//! without its ledger, or translating.
 //!
 //! Owns     the configuration and client files of each gateway of a run, and its process.
-//! Called   by [`crate::bench`], once for each [`Ledger`] that is wanted.
+//! Called   by [`crate::bench`], once for each [`Variant`] that is wanted.
 //! Bounded  by [`BUILD_LIMIT`] for the build and the start limit of every server.
 //! Fails    as [`LoadError`] when it does not build, or does not say where it listens; then with the end
 //!          of its log. A ledger that is there and should not be, or the reverse, is an error too: the
@@ -32,21 +32,39 @@ const KEY_FILE: &str = "upstream-key";
 /// Where the gateway keeps its accounts unless it is told otherwise.
 const LEDGER_FILE: &str = "data/ledger.db";
 
-/// Whether the gateway writes its accounts.
+/// The gateways there are to measure, from the same binary and with the same clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ledger {
-    /// As it does by default.
-    On,
-    /// They are in memory alone and end with the process.
-    Off,
+pub enum Variant {
+    /// Passes OpenAI's protocol on, and keeps its accounts as it does by default.
+    Passing,
+    /// The same with accounts in memory alone, which end with the process.
+    WithoutLedger,
+    /// Its upstream speaks Anthropic's protocol, its clients OpenAI's; all else as it is by default.
+    Translating,
 }
 
-impl Ledger {
+impl Variant {
+    /// All, in the order they are started.
+    pub const ALL: [Self; 3] = [Self::Passing, Self::WithoutLedger, Self::Translating];
+
     /// The target that the gateway is then.
     pub fn target(self) -> TargetKind {
         match self {
-            Self::On => TargetKind::Gateway,
-            Self::Off => TargetKind::NoLedger,
+            Self::Passing => TargetKind::Gateway,
+            Self::WithoutLedger => TargetKind::NoLedger,
+            Self::Translating => TargetKind::Translated,
+        }
+    }
+
+    fn has_ledger(self) -> bool {
+        self != Self::WithoutLedger
+    }
+
+    /// Its provider's kind, which is the provider's name too.
+    fn provider(self) -> &'static str {
+        match self {
+            Self::Passing | Self::WithoutLedger => "openai",
+            Self::Translating => "anthropic",
         }
     }
 }
@@ -90,15 +108,15 @@ pub async fn start(
     program: &Path,
     run_folder: &RunFolder,
     upstream: SocketAddr,
-    ledger: Ledger,
+    variant: Variant,
 ) -> Result<(ServerProcess, SocketAddr), LoadError> {
-    let target = ledger.target();
+    let target = variant.target();
     let folder = run_folder.path().join(target.name());
     fs::create_dir(&folder).map_err(LoadError::io("making a gateway's folder"))?;
     write_clients(&folder, &hashes(&folder).await?).map_err(LoadError::io("writing client files"))?;
     let write = |name: &str, text: String| fs::write(folder.join(name), text);
     write(KEY_FILE, UPSTREAM_KEY.to_owned()).map_err(LoadError::io("writing the upstream's key"))?;
-    write("gateway.toml", config(upstream, ledger))
+    write("gateway.toml", config(upstream, variant))
         .map_err(LoadError::io("writing the gateway's configuration"))?;
     let log = File::create(folder.join(LOG)).map_err(LoadError::io("making the gateway's log file"))?;
 
@@ -121,25 +139,26 @@ pub async fn start(
         return Err(LoadError::NotServing { server: target.title(), log });
     };
     let found = folder.join(LEDGER_FILE).exists();
-    if found != (ledger == Ledger::On) {
+    if found != variant.has_ledger() {
         return Err(LoadError::LedgerNotAsSaid { target, found });
     }
     Ok((server, address))
 }
 
 /// One provider for every model; all else as it is by default, but for the ledger where it is off.
-fn config(upstream: SocketAddr, ledger: Ledger) -> String {
+fn config(upstream: SocketAddr, variant: Variant) -> String {
+    let kind = variant.provider();
     let provider = format!(
-        r#"[providers.openai]
-kind = "openai"
+        r#"[providers.{kind}]
+kind = "{kind}"
 base_url = "http://{upstream}/v1"
 api_key_file = "{KEY_FILE}"
 models = ["*"]
 "#
     );
-    match ledger {
-        Ledger::On => provider,
-        Ledger::Off => provider + "\n[ledger]\ndurability = \"none\"\n",
+    match variant.has_ledger() {
+        true => provider,
+        false => provider + "\n[ledger]\ndurability = \"none\"\n",
     }
 }
 
@@ -160,7 +179,7 @@ fn client(id: &str, hash: &str) -> Value {
         "name": format!("Load client {id}"),
         "credentials": [{"type": "api_key", "hash": format!("sha256:{hash}")}],
         "allowed_endpoints": ["*"],
-        "allowed_providers": ["openai"],
+        "allowed_providers": ["openai", "anthropic"],
         "allowed_models": ["*"],
         "rate_limit": {
             "requests_per_minute": 1_000_000_000_u64,
@@ -186,11 +205,12 @@ not json
     }
 
     #[test]
-    fn the_ledger_is_all_that_the_two_configurations_differ_in() {
+    fn each_variant_differs_from_the_passing_one_in_one_thing() {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
-        let (on, off) = (config(upstream, Ledger::On), config(upstream, Ledger::Off));
-        assert_eq!(off.strip_prefix(&on), Some("\n[ledger]\ndurability = \"none\"\n"));
-        assert!(!on.contains("ledger"));
+        let [passing, without_ledger, translating] = Variant::ALL.map(|variant| config(upstream, variant));
+        assert_eq!(without_ledger.strip_prefix(&passing), Some("\n[ledger]\ndurability = \"none\"\n"));
+        assert_eq!(translating, passing.replace("openai", "anthropic"));
+        assert!(!passing.contains("ledger"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::expected::Expected;
 use crate::scenario::Scenario;
 
 /// How long one answer may take: thirty times the longest workload's.
@@ -41,6 +42,8 @@ pub enum TargetKind {
     Gateway,
     /// The same gateway with its accounts in memory alone: what it costs to keep them.
     NoLedger,
+    /// The same gateway before an upstream that speaks Anthropic's API: what it costs to translate.
+    Translated,
 }
 
 impl TargetKind {
@@ -51,6 +54,7 @@ impl TargetKind {
             Self::Nginx => "nginx",
             Self::Gateway => "gateway",
             Self::NoLedger => "no-ledger",
+            Self::Translated => "translated",
         }
     }
 
@@ -58,6 +62,7 @@ impl TargetKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::NoLedger => "gateway without its ledger",
+            Self::Translated => "gateway, translating",
             Self::Direct | Self::Nginx | Self::Gateway => self.name(),
         }
     }
@@ -83,7 +88,7 @@ pub struct Load {
     host: HeaderValue,
     scenario: Scenario,
     request_body: Bytes,
-    expected_body: Bytes,
+    expected: Expected,
 }
 
 impl Load {
@@ -91,13 +96,13 @@ impl Load {
     pub fn new(target: Target, scenario: Scenario) -> Self {
         let host = HeaderValue::from_str(&target.address.to_string())
             .unwrap_or(HeaderValue::from_static("127.0.0.1"));
-        Self {
-            target,
-            host,
-            scenario,
-            request_body: scenario.request_body(),
-            expected_body: scenario.expected_body(),
-        }
+        let expected = match target.kind {
+            TargetKind::Direct | TargetKind::Nginx | TargetKind::Gateway | TargetKind::NoLedger => {
+                scenario.passed()
+            }
+            TargetKind::Translated => scenario.translated(),
+        };
+        Self { target, host, scenario, request_body: scenario.request_body(), expected }
     }
 
     fn request(&self, authorization: HeaderValue) -> Request<Full<Bytes>> {
@@ -121,7 +126,7 @@ pub enum Failure {
     Http(hyper::Error),
     /// A status that is not 200, with the beginning of what it said.
     Status(StatusCode, String),
-    /// The body is not the upstream's from this byte on.
+    /// The body is not what it must be from this byte on.
     Differs {
         /// How many bytes were right.
         at: usize,
@@ -130,7 +135,7 @@ pub enum Failure {
     Short {
         /// How many bytes came.
         received: usize,
-        /// How many the upstream sent.
+        /// How many there must be.
         expected: usize,
     },
     /// No whole answer within [`ANSWER_LIMIT`].
@@ -146,7 +151,7 @@ impl fmt::Display for Failure {
                 None => write!(out, "{error}"),
             },
             Self::Status(status, text) => write!(out, "status {status}: {text}"),
-            Self::Differs { at } => write!(out, "the body differs from the upstream's at byte {at}"),
+            Self::Differs { at } => write!(out, "the body is not what it must be from byte {at} on"),
             Self::Short { received, expected } => {
                 write!(out, "the body ended after {received} of {expected} bytes")
             }
@@ -212,14 +217,13 @@ impl Connection {
     }
 }
 
-/// Sends one request and checks the answer against the upstream's bytes as they come.
+/// Sends one request and compares the answer with what it must be as it comes.
 async fn exchange(
     sender: &mut SendRequest<Full<Bytes>>,
     load: &Load,
     authorization: HeaderValue,
 ) -> Result<Duration, Failure> {
     let request = load.request(authorization);
-    let latency_bytes = load.scenario.latency_bytes();
     let started = Instant::now();
     let mut response = sender.send_request(request).await?;
     if response.status() != StatusCode::OK {
@@ -228,28 +232,19 @@ async fn exchange(
         let start = &body[..body.len().min(300)];
         return Err(Failure::Status(status, String::from_utf8_lossy(start).into_owned()));
     }
-    let mut received = 0;
+    let mut comparison = load.expected.compare();
     let mut latency = None;
     while let Some(frame) = response.body_mut().frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        if !load.expected_body[received..].starts_with(&data) {
-            return Err(Failure::Differs {
-                at: received + equal_bytes(&load.expected_body[received..], &data),
-            });
-        }
-        received += data.len();
-        if latency.is_none() && received >= latency_bytes {
+        comparison.take(&data).map_err(|at| Failure::Differs { at })?;
+        if latency.is_none() && comparison.is_past_latency() {
             latency = Some(started.elapsed());
         }
     }
     match latency {
-        Some(latency) if received == load.expected_body.len() => Ok(latency),
-        _ => Err(Failure::Short { received, expected: load.expected_body.len() }),
+        Some(latency) if comparison.is_whole() => Ok(latency),
+        _ => Err(Failure::Short { received: comparison.received(), expected: load.expected.len() }),
     }
-}
-
-fn equal_bytes(left: &[u8], right: &[u8]) -> usize {
-    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 /// What a phase, or one connection of it, did.
@@ -398,9 +393,9 @@ mod tests {
     async fn an_answer_with_other_bytes_is_a_failure_that_says_where() {
         let address = serve_in_this_process().await;
         let mut load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Stream);
-        let mut other = load.expected_body.to_vec();
-        other[700] ^= 1;
-        load.expected_body = Bytes::from(other);
+        let mut other = String::from_utf8(load.expected.body().to_vec()).unwrap();
+        other.replace_range(700..701, "~");
+        load.expected = Expected::new(&other, "");
         let failure = try_once(&load).await.unwrap_err();
         assert!(matches!(failure, Failure::Differs { at: 700 }), "{failure}");
     }
@@ -409,7 +404,8 @@ mod tests {
     async fn an_answer_that_ends_early_is_a_failure() {
         let address = serve_in_this_process().await;
         let mut load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain);
-        load.expected_body = Bytes::from([&load.expected_body, &b"more"[..]].concat());
+        let body = String::from_utf8(load.expected.body().to_vec()).unwrap();
+        load.expected = Expected::new(&body, "more");
         let failure = try_once(&load).await.unwrap_err();
         assert!(matches!(failure, Failure::Short { .. }), "{failure}");
     }

@@ -9,6 +9,7 @@
 mod bench;
 mod cpu;
 mod error;
+mod expected;
 mod gateway;
 mod keys;
 mod load;
@@ -31,7 +32,7 @@ use crate::load::TargetKind;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
-/// Measures this gateway with and without its ledger, nginx and the bare upstream in one interleaved run.
+/// Measures this gateway (also without its ledger, and translating), nginx and the bare upstream in one interleaved run.
 #[derive(Debug, Parser)]
 #[command(name = "gateway-load", version)]
 pub struct Flags {
@@ -48,7 +49,12 @@ pub struct Flags {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// What is measured
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "direct,nginx,gateway,no-ledger")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "direct,nginx,gateway,no-ledger,translated"
+    )]
     targets: Vec<TargetKind>,
     /// Under which workloads
     #[arg(long, value_enum, value_delimiter = ',', default_value = "plain,stream,paced")]

@@ -4,7 +4,7 @@
 //! Called   by [`crate::bench`] (cells) and `main` (writing).
 //!
 //! Every summary is the median with the smallest and the largest over the rounds. What compares two
-//! targets (a ratio, an added latency, the ledger's cost) is taken within each round first.
+//! targets (a ratio, an added latency, the ledger's cost, the translation's) is taken within each round first.
 
 use std::io;
 use std::time::Duration;
@@ -131,7 +131,7 @@ struct Measure {
     has_ratio: bool,
 }
 
-/// What the ledger's cost is a difference of.
+/// What the ledger's cost is a difference of, and the translation's a ratio.
 const CPU: Measure =
     Measure { key: "cpu_ms_per_1000", figure: |cell, _| cell.cpu_ms_per_1000, has_ratio: true };
 
@@ -261,6 +261,9 @@ impl Report {
         if let Some(cost) = self.ledger_cost(scenario) {
             writeln!(out, "the ledger costs {} ms of CPU per 1000 {}", cost.to_text(), scenario.unit())?;
         }
+        if let Some(cost) = self.translation_cost(scenario) {
+            writeln!(out, "translation costs {} times the CPU of passing", cost.to_text())?;
+        }
         Ok(())
     }
 
@@ -304,12 +307,14 @@ impl Report {
             .filter_map(|measure| Some((measure.key.to_owned(), self.ratio(scenario, measure)?.to_json())))
             .collect();
         let ledger_cost = self.ledger_cost(scenario).map(|cost| json!({CPU.key: cost.to_json()}));
+        let translation_cost = self.translation_cost(scenario).map(|cost| json!({CPU.key: cost.to_json()}));
         json!({
             "name": scenario.name(),
             "title": scenario.title(),
             "targets": targets,
             "gateway_to_nginx": ratios,
             "ledger_cost": ledger_cost.unwrap_or_else(|| json!({})),
+            "translated_to_gateway": translation_cost.unwrap_or_else(|| json!({})),
         })
     }
 
@@ -384,6 +389,14 @@ impl Report {
     fn ledger_cost(&self, scenario: Scenario) -> Option<Spread> {
         let pairs = self.gateway_and(TargetKind::NoLedger, scenario, CPU);
         Spread::of(pairs.map(|(with, without)| with - without).collect())
+    }
+
+    /// The CPU time of the gateway that translates by that of the one that passes, round by round. A round in
+    /// which the latter is zero has none.
+    fn translation_cost(&self, scenario: Scenario) -> Option<Spread> {
+        let pairs = self.gateway_and(TargetKind::Translated, scenario, CPU);
+        let ratios = pairs.filter(|&(passing, _)| passing > 0.0);
+        Spread::of(ratios.map(|(passing, translating)| translating / passing).collect())
     }
 }
 

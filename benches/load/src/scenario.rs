@@ -8,13 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::ValueEnum;
 
+use crate::expected::Expected;
+
+mod messages;
+
 /// Length of the prompt in bytes: some fifty words, a short question to a chat model.
 pub const PROMPT_BYTES: usize = 316;
 
 /// Length of the plain answer's body in bytes: some 120 tokens of text in OpenAI's envelope.
 pub const ANSWER_BYTES: usize = 1_056;
 
-/// Frames of a stream before `[DONE]`.
+/// Frames of a stream before `[DONE]`; in Anthropic's API, pieces of text.
 pub const STREAM_FRAMES: usize = 64;
 
 /// Time between two frames of a paced stream: 200 tokens a second, faster than most models write.
@@ -22,6 +26,18 @@ pub const FRAME_GAP: Duration = Duration::from_millis(5);
 
 /// The frame that ends an OpenAI stream.
 const DONE_FRAME: &str = "data: [DONE]\n\n";
+
+/// In which form an upstream answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As OpenAI's chat API does.
+    Chat,
+    /// The same with the usage frame that OpenAI sends to who asks for it with
+    /// `stream_options.include_usage`; a whole answer has its usage in any case.
+    ChatWithUsage,
+    /// As Anthropic's Messages API does.
+    Messages,
+}
 
 /// One kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -110,23 +126,25 @@ impl Scenario {
         ))
     }
 
-    /// The body a client must receive, byte for byte, from whatever stands between it and the upstream.
-    pub fn expected_body(self) -> Bytes {
+    /// The body a client must receive, byte for byte, from whatever passes an OpenAI upstream's answer on. The
+    /// latency is taken at the end of a plain answer, and behind the first frame (it holds text) of a stream.
+    pub fn passed(self) -> Expected {
         match self {
-            Self::Plain => plain_body(),
+            Self::Plain => Expected::new(&plain_body(), ""),
             Self::Stream | Self::Paced => {
-                let frames = (0..STREAM_FRAMES).map(|index| self.frame(index));
-                Bytes::from(frames.chain([DONE_FRAME.to_owned()]).collect::<String>())
+                let frames = (1..STREAM_FRAMES).map(|index| self.frame(index));
+                let rest: String = frames.chain([DONE_FRAME.to_owned()]).collect();
+                Expected::new(&self.frame(0), &rest)
             }
         }
     }
 
-    /// How many bytes of the body a client must have for the latency to be taken: all of a plain answer,
-    /// the first frame (it holds text) of a stream.
-    pub fn latency_bytes(self) -> usize {
+    /// The body a client must receive from whatever translates a Messages upstream's answer. The latency is
+    /// taken as for [`Scenario::passed`].
+    pub fn translated(self) -> Expected {
         match self {
-            Self::Plain => ANSWER_BYTES,
-            Self::Stream | Self::Paced => self.frame(0).len(),
+            Self::Plain => messages::translated_plain(self.model()),
+            Self::Stream | Self::Paced => messages::translated_stream(self.model()),
         }
     }
 
@@ -138,28 +156,36 @@ impl Scenario {
     }
 
     /// The answer as it goes over the wire, in the pieces it is written in: one for all that is there at
-    /// once, one per frame where frames are apart. `with_usage` adds the usage frame that OpenAI sends to
-    /// who asks for it with `stream_options.include_usage`.
-    pub fn wire_pieces(self, with_usage: bool) -> Vec<Bytes> {
+    /// once, one per frame where frames are apart.
+    pub fn wire_pieces(self, form: Form) -> Vec<Bytes> {
         if self == Self::Plain {
-            let body = plain_body();
+            let body = match form {
+                Form::Chat | Form::ChatWithUsage => plain_body(),
+                Form::Messages => messages::plain_body(self.model()),
+            };
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                 body.len(),
             );
-            return vec![Bytes::from([head.as_bytes(), &body].concat())];
+            return vec![Bytes::from(head + &body)];
         }
-        let mut pieces: Vec<String> =
-            (0..STREAM_FRAMES).map(|index| http_chunk(&self.frame(index))).collect();
+        let frame = |index| match form {
+            Form::Chat | Form::ChatWithUsage => self.frame(index),
+            Form::Messages => messages::delta(index),
+        };
+        let (opening, closing) = match form {
+            Form::Chat => (Vec::new(), vec![DONE_FRAME.to_owned()]),
+            Form::ChatWithUsage => (Vec::new(), vec![self.usage_frame(), DONE_FRAME.to_owned()]),
+            Form::Messages => (messages::opening(self.model()), messages::closing()),
+        };
+        let chunks = |frames: Vec<String>| frames.iter().map(|frame| http_chunk(frame)).collect::<String>();
+        let mut pieces: Vec<String> = (0..STREAM_FRAMES).map(|index| http_chunk(&frame(index))).collect();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         if let Some(first) = pieces.first_mut() {
-            first.insert_str(0, head);
+            first.insert_str(0, &(head.to_owned() + &chunks(opening)));
         }
         if let Some(last) = pieces.last_mut() {
-            if with_usage {
-                last.push_str(&http_chunk(&self.usage_frame()));
-            }
-            last.push_str(&http_chunk(DONE_FRAME));
+            last.push_str(&chunks(closing));
             last.push_str("0\r\n\r\n");
         }
         match self {
@@ -171,9 +197,9 @@ impl Scenario {
     /// One frame: the first brings the role with its text, the last the reason for the end.
     fn frame(self, index: usize) -> String {
         let (delta, finish) = match index {
-            0 => (r#"{"role":"assistant","content":"The"}"#, "null"),
-            _ if index + 1 == STREAM_FRAMES => ("{}", r#""stop""#),
-            _ => (r#"{"content":" token"}"#, "null"),
+            0 => (format!(r#"{{"role":"assistant","content":"{}"}}"#, piece(index)), "null"),
+            _ if index + 1 == STREAM_FRAMES => ("{}".to_owned(), r#""stop""#),
+            _ => (format!(r#"{{"content":"{}"}}"#, piece(index)), "null"),
         };
         let choices = format!(r#"[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}]"#);
         self.chunk_frame(&choices, "")
@@ -193,15 +219,29 @@ impl Scenario {
     }
 }
 
-/// A chat completion whose text is as long as makes the body [`ANSWER_BYTES`].
-fn plain_body() -> Bytes {
+/// A stream's text, a piece at a time.
+fn piece(index: usize) -> &'static str {
+    if index == 0 { "The" } else { " token" }
+}
+
+/// A chat completion of [`ANSWER_BYTES`].
+fn plain_body() -> String {
+    plain_envelope().join(&plain_text())
+}
+
+/// The text of a plain answer: as long as makes the chat completion [`ANSWER_BYTES`].
+fn plain_text() -> String {
+    text(ANSWER_BYTES.saturating_sub(plain_envelope().concat().len()))
+}
+
+/// A chat completion before its text and behind it.
+fn plain_envelope() -> [String; 2] {
     let before = format!(
         r#"{{"id":"chatcmpl-load0123456789","object":"chat.completion","created":1760000000,"model":"{}","choices":[{{"index":0,"message":{{"role":"assistant","content":""#,
         Scenario::Plain.model(),
     );
     let after = r#"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":72,"completion_tokens":122,"total_tokens":194},"service_tier":"default","system_fingerprint":"fp_load"}"#;
-    let answer = text(ANSWER_BYTES.saturating_sub(before.len() + after.len()));
-    Bytes::from(format!("{before}{answer}{after}"))
+    [before, after.to_owned()]
 }
 
 /// Plain words, cut to a length.
@@ -233,7 +273,8 @@ mod tests {
     #[test]
     fn the_prompt_and_the_answer_have_the_lengths_they_are_said_to_have() {
         assert_eq!(text(PROMPT_BYTES).len(), PROMPT_BYTES);
-        assert_eq!(Scenario::Plain.expected_body().len(), ANSWER_BYTES);
+        assert_eq!(Scenario::Plain.passed().len(), ANSWER_BYTES);
+        assert_eq!(Scenario::Plain.passed().latency_bytes(), ANSWER_BYTES);
     }
 
     #[test]
@@ -246,13 +287,13 @@ mod tests {
             assert_eq!(Scenario::of_request(&body), Some(scenario));
         }
         assert_eq!(Scenario::of_request(b"{\"model\":\"gpt\"}"), None);
-        serde_json::from_slice::<serde_json::Value>(&plain_body()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&plain_body()).unwrap();
     }
 
     #[test]
     fn a_stream_has_64_json_frames_of_which_the_first_holds_text_and_then_its_end() {
         for scenario in [Scenario::Stream, Scenario::Paced] {
-            let body = String::from_utf8(scenario.expected_body().to_vec()).unwrap();
+            let body = String::from_utf8(scenario.passed().body().to_vec()).unwrap();
             let frames: Vec<&str> = body.split_terminator("\n\n").collect();
             assert_eq!(frames.len(), STREAM_FRAMES + 1);
             assert_eq!(frames[STREAM_FRAMES], "data: [DONE]");
@@ -261,21 +302,33 @@ mod tests {
             };
             assert_eq!(parse(frames[0])["choices"][0]["delta"]["content"], "The");
             assert_eq!(parse(frames[63])["choices"][0]["finish_reason"], "stop");
-            assert_eq!(scenario.latency_bytes(), frames[0].len() + 2);
+            assert_eq!(scenario.passed().latency_bytes(), frames[0].len() + 2);
         }
     }
 
     #[test]
     fn frames_that_are_apart_are_written_one_by_one_and_all_others_at_once() {
-        assert_eq!(Scenario::Plain.wire_pieces(false).len(), 1);
-        assert_eq!(Scenario::Stream.wire_pieces(false).len(), 1);
-        assert_eq!(Scenario::Paced.wire_pieces(false).len(), STREAM_FRAMES);
+        for form in [Form::Chat, Form::ChatWithUsage, Form::Messages] {
+            assert_eq!(Scenario::Plain.wire_pieces(form).len(), 1);
+            assert_eq!(Scenario::Stream.wire_pieces(form).len(), 1);
+            assert_eq!(Scenario::Paced.wire_pieces(form).len(), STREAM_FRAMES);
+        }
     }
 
     #[test]
     fn usage_is_sent_to_who_asks_for_it() {
-        let all = |with_usage| Scenario::Stream.wire_pieces(with_usage).concat();
-        assert!(contains(&all(true), b"\"total_tokens\""));
-        assert!(!contains(&all(false), b"\"total_tokens\""));
+        let all = |form| Scenario::Stream.wire_pieces(form).concat();
+        assert!(contains(&all(Form::ChatWithUsage), b"\"total_tokens\""));
+        assert!(!contains(&all(Form::Chat), b"\"total_tokens\""));
+    }
+
+    #[test]
+    fn a_messages_stream_begins_with_its_message_and_ends_with_message_stop() {
+        let all = String::from_utf8(Scenario::Stream.wire_pieces(Form::Messages).concat()).unwrap();
+        let events: Vec<&str> = all.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        assert_eq!(events[..2], ["message_start", "content_block_start"]);
+        assert!(events[2..2 + STREAM_FRAMES].iter().all(|&event| event == "content_block_delta"));
+        assert_eq!(events[2 + STREAM_FRAMES..], ["content_block_stop", "message_delta", "message_stop"]);
+        assert!(all.ends_with("\r\n0\r\n\r\n"));
     }
 }

@@ -1,4 +1,5 @@
-//! The fake upstream: an OpenAI-like server that costs as little as a server can, in a process of its own.
+//! The fake upstream: a server that speaks OpenAI's and Anthropic's API, each below its own path, and costs as
+//! little as a server can, in a process of its own.
 //!
 //! Owns     the prepared answers of every workload.
 //! Called   by [`crate::bench`], which starts this same program as a child with `--serve-upstream`; and
@@ -19,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::error::LoadError;
 use crate::keys::UPSTREAM_KEY;
-use crate::scenario::{FRAME_GAP, Scenario, contains};
+use crate::scenario::{FRAME_GAP, Form, Scenario, contains};
 use crate::server_process::{ServerProcess, Stop};
 
 /// The largest request, head and body: forty times what the workloads send.
@@ -70,26 +71,39 @@ async fn serve(listener: TcpListener) {
 /// Every answer, ready to be written.
 #[derive(Debug)]
 struct Answers {
-    plain: Vec<Bytes>,
-    stream: [Vec<Bytes>; 2],
-    paced: [Vec<Bytes>; 2],
+    plain: Forms,
+    stream: Forms,
+    paced: Forms,
+}
+
+/// One workload's answer in every form.
+#[derive(Debug)]
+struct Forms {
+    chat: Vec<Bytes>,
+    chat_with_usage: Vec<Bytes>,
+    messages: Vec<Bytes>,
 }
 
 impl Answers {
     fn prepare() -> Self {
-        let both = |scenario: Scenario| [scenario.wire_pieces(false), scenario.wire_pieces(true)];
-        Self {
-            plain: Scenario::Plain.wire_pieces(false),
-            stream: both(Scenario::Stream),
-            paced: both(Scenario::Paced),
-        }
+        let forms = |scenario: Scenario| Forms {
+            chat: scenario.wire_pieces(Form::Chat),
+            chat_with_usage: scenario.wire_pieces(Form::ChatWithUsage),
+            messages: scenario.wire_pieces(Form::Messages),
+        };
+        Self { plain: forms(Scenario::Plain), stream: forms(Scenario::Stream), paced: forms(Scenario::Paced) }
     }
 
-    fn pieces(&self, scenario: Scenario, with_usage: bool) -> &[Bytes] {
-        match scenario {
+    fn pieces(&self, scenario: Scenario, form: Form) -> &[Bytes] {
+        let forms = match scenario {
             Scenario::Plain => &self.plain,
-            Scenario::Stream => &self.stream[usize::from(with_usage)],
-            Scenario::Paced => &self.paced[usize::from(with_usage)],
+            Scenario::Stream => &self.stream,
+            Scenario::Paced => &self.paced,
+        };
+        match form {
+            Form::Chat => &forms.chat,
+            Form::ChatWithUsage => &forms.chat_with_usage,
+            Form::Messages => &forms.messages,
         }
     }
 }
@@ -100,9 +114,9 @@ async fn serve_connection(mut stream: TcpStream, answers: &Answers) -> io::Resul
     let mut received = BytesMut::with_capacity(REQUEST_MAX_BYTES);
     loop {
         match parse_request(&received) {
-            Ok(Parsed::Whole { length, scenario, with_usage }) => {
+            Ok(Parsed::Whole { length, scenario, form }) => {
                 received.advance(length);
-                write_pieces(&mut stream, answers.pieces(scenario, with_usage)).await?;
+                write_pieces(&mut stream, answers.pieces(scenario, form)).await?;
             }
             Ok(Parsed::Part) => {
                 received.reserve(1);
@@ -137,7 +151,7 @@ enum Parsed {
     /// The beginning of a request.
     Part,
     /// A request of `length` bytes, perhaps with the next one behind it.
-    Whole { length: usize, scenario: Scenario, with_usage: bool },
+    Whole { length: usize, scenario: Scenario, form: Form },
 }
 
 /// Why a request is not served.
@@ -154,7 +168,9 @@ impl Fault {
     fn answer(self) -> String {
         let (status, reason) = match self {
             Self::TooLarge => ("413 Content Too Large", "the request is larger than any workload's"),
-            Self::WrongPath => ("404 Not Found", "only POST /v1/chat/completions is served"),
+            Self::WrongPath => {
+                ("404 Not Found", "only POST /v1/chat/completions and POST /v1/messages are served")
+            }
             Self::WrongKey => ("401 Unauthorized", "the key is not the upstream's"),
             Self::NoContentLength => ("411 Length Required", "the body must come with content-length"),
             Self::UnknownModel => ("404 Not Found", "the model is none of the workloads'"),
@@ -172,9 +188,11 @@ fn parse_request(received: &[u8]) -> Result<Parsed, Fault> {
         return if received.len() > REQUEST_MAX_BYTES { Err(Fault::TooLarge) } else { Ok(Parsed::Part) };
     };
     let mut lines = received[..head_length].split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    if lines.next() != Some(b"POST /v1/chat/completions HTTP/1.1") {
-        return Err(Fault::WrongPath);
-    }
+    let (is_chat, key_header, key_scheme): (bool, &[u8], &[u8]) = match lines.next() {
+        Some(b"POST /v1/chat/completions HTTP/1.1") => (true, b"authorization", b"Bearer "),
+        Some(b"POST /v1/messages HTTP/1.1") => (false, b"x-api-key", b""),
+        _ => return Err(Fault::WrongPath),
+    };
     let mut content_length = None;
     let mut key_is_right = false;
     for line in lines {
@@ -182,8 +200,8 @@ fn parse_request(received: &[u8]) -> Result<Parsed, Fault> {
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"content-length") {
             content_length = std::str::from_utf8(value).ok().and_then(|digits| digits.parse::<usize>().ok());
-        } else if name.eq_ignore_ascii_case(b"authorization") {
-            key_is_right = value.strip_prefix(b"Bearer ") == Some(UPSTREAM_KEY.as_bytes());
+        } else if name.eq_ignore_ascii_case(key_header) {
+            key_is_right = value.strip_prefix(key_scheme) == Some(UPSTREAM_KEY.as_bytes());
         }
     }
     if !key_is_right {
@@ -196,9 +214,13 @@ fn parse_request(received: &[u8]) -> Result<Parsed, Fault> {
     }
     let Some(body) = received.get(body_start..body_start + body_length) else { return Ok(Parsed::Part) };
     let scenario = Scenario::of_request(body).ok_or(Fault::UnknownModel)?;
-    // No workload asks for usage; if it stands here, the gateway asked for it.
-    let with_usage = contains(body, b"include_usage");
-    Ok(Parsed::Whole { length: body_start + body_length, scenario, with_usage })
+    let form = match is_chat {
+        // No workload asks for usage; if it stands here, the gateway asked for it.
+        true if contains(body, b"include_usage") => Form::ChatWithUsage,
+        true => Form::Chat,
+        false => Form::Messages,
+    };
+    Ok(Parsed::Whole { length: body_start + body_length, scenario, form })
 }
 
 #[cfg(test)]
@@ -227,14 +249,14 @@ pub mod tests {
         for cut in 0..whole.len() {
             assert_eq!(parse_request(&whole[..cut]), Ok(Parsed::Part), "cut at {cut}");
         }
-        let expected = Parsed::Whole { length: whole.len(), scenario: Scenario::Stream, with_usage: false };
+        let expected = Parsed::Whole { length: whole.len(), scenario: Scenario::Stream, form: Form::Chat };
         assert_eq!(parse_request(&whole), Ok(expected));
     }
 
     #[test]
     fn a_request_behind_another_is_left_where_it_is() {
         let one = proper(&Scenario::Plain.request_body());
-        let expected = Parsed::Whole { length: one.len(), scenario: Scenario::Plain, with_usage: false };
+        let expected = Parsed::Whole { length: one.len(), scenario: Scenario::Plain, form: Form::Chat };
         assert_eq!(parse_request(&[one.clone(), one].concat()), Ok(expected));
     }
 
@@ -242,8 +264,26 @@ pub mod tests {
     fn a_request_that_asks_for_usage_is_seen_to() {
         let whole =
             proper(br#"{"model":"load-paced","stream":true,"stream_options":{"include_usage":true}}"#);
-        let expected = Parsed::Whole { length: whole.len(), scenario: Scenario::Paced, with_usage: true };
+        let form = Form::ChatWithUsage;
+        let expected = Parsed::Whole { length: whole.len(), scenario: Scenario::Paced, form };
         assert_eq!(parse_request(&whole), Ok(expected));
+    }
+
+    #[test]
+    fn the_messages_api_has_its_own_path_and_its_own_header_for_the_key() {
+        let body = Scenario::Stream.request_body();
+        let asked = |header: &str| {
+            let length = body.len();
+            let head = format!(
+                "POST /v1/messages HTTP/1.1\r\n{header}{UPSTREAM_KEY}\r\ncontent-length: {length}\r\n\r\n"
+            );
+            [head.as_bytes(), &body].concat()
+        };
+        let whole = asked("X-Api-Key: ");
+        let form = Form::Messages;
+        let expected = Parsed::Whole { length: whole.len(), scenario: Scenario::Stream, form };
+        assert_eq!(parse_request(&whole), Ok(expected));
+        assert_eq!(parse_request(&asked("authorization: Bearer ")), Err(Fault::WrongKey));
     }
 
     #[test]

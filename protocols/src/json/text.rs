@@ -36,23 +36,38 @@ pub fn decode_into(literal: &str, text: &mut String) {
 /// The text as a JSON string literal, quotes included.
 pub fn quoted(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
+    quote_into(text, &mut literal);
+    literal
+}
+
+/// Appends the text as a JSON string literal, quotes included.
+pub fn quote_into(text: &str, literal: &mut String) {
     literal.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => literal.push_str("\\\""),
-            '\\' => literal.push_str("\\\\"),
-            '\n' => literal.push_str("\\n"),
-            '\r' => literal.push_str("\\r"),
-            '\t' => literal.push_str("\\t"),
-            '\0'..='\x1f' => {
-                // Writing to a String has no way to fail.
-                let _ = write!(literal, "\\u{:04x}", u32::from(character));
-            }
-            _ => literal.push(character),
+    let mut rest = text;
+    // What needs no escape, which is nearly all of any text, is copied in runs.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        let (plain, special) = rest.split_at(at);
+        literal.push_str(plain);
+        escape_into(special.as_bytes().first().copied().unwrap_or_default(), literal);
+        rest = special.get(1..).unwrap_or_default();
+    }
+    literal.push_str(rest);
+    literal.push('"');
+}
+
+/// Appends the escape of a byte that may not stand in a string as it is.
+fn escape_into(byte: u8, literal: &mut String) {
+    match byte {
+        b'"' => literal.push_str("\\\""),
+        b'\\' => literal.push_str("\\\\"),
+        b'\n' => literal.push_str("\\n"),
+        b'\r' => literal.push_str("\\r"),
+        b'\t' => literal.push_str("\\t"),
+        _ => {
+            // Writing to a String has no way to fail.
+            let _ = write!(literal, "\\u{byte:04x}");
         }
     }
-    literal.push('"');
-    literal
 }
 
 fn between_quotes(literal: &str) -> &str {

@@ -5,7 +5,7 @@
 //! Bounded  by what is written.
 //! Fails    never. What is written raw must be one JSON value; readers hand out only such.
 
-use super::quoted;
+use super::quote_into;
 
 #[cfg(test)]
 mod tests;
@@ -54,7 +54,7 @@ impl Writer {
     /// The key of the member whose value is written next.
     pub fn key(&mut self, name: &str) -> &mut Self {
         self.comma();
-        self.text.push_str(&quoted(name));
+        quote_into(name, &mut self.text);
         self.text.push(':');
         self.follows = false;
         self
@@ -62,7 +62,9 @@ impl Writer {
 
     /// A string.
     pub fn text(&mut self, text: &str) {
-        self.raw(&quoted(text));
+        self.comma();
+        quote_into(text, &mut self.text);
+        self.follows = true;
     }
 
     /// A whole number.

@@ -11,9 +11,10 @@
 use bytes::Bytes;
 
 use crate::event::{Event, EventReader, Finish, StreamFault};
-use crate::json::{self, Cursor, Kind, Value};
+use crate::json::{self, Cursor, Kind, Span, Value};
 use crate::openai::UpstreamErrorBody;
 use crate::openai::chunk::ChunkFault;
+use crate::openai::template::{Sort, Template};
 use crate::sse::{Frame, FrameReader};
 use crate::usage;
 
@@ -30,6 +31,7 @@ pub struct ChatEvents {
     frames: FrameReader,
     has_started: bool,
     delta: Delta,
+    template: Template,
     reason: Option<Reason>,
     has_ended: bool,
 }
@@ -60,6 +62,7 @@ impl ChatEvents {
             frames: FrameReader::new(max_frame_bytes),
             has_started: false,
             delta: Delta::default(),
+            template: Template::default(),
             reason: None,
             has_ended: false,
         }
@@ -83,6 +86,11 @@ impl ChatEvents {
     }
 
     fn read_chunk(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), StreamFault> {
+        if let Some((literal, sort)) = self.template.text_of(data) {
+            self.delta.say(literal, sort, events);
+            return Ok(());
+        }
+        let events_before = events.len();
         let text = json::utf8(data).map_err(ChunkFault::Json)?;
         let chunk = Chunk::read(text)?;
         if chunk.is_error {
@@ -91,8 +99,9 @@ impl ChatEvents {
         if !std::mem::replace(&mut self.has_started, true) {
             events.push(Event::Start { id: owned(chunk.id), model: owned(chunk.model) });
         }
+        let had_reason = self.reason.is_some();
         if let Some(choices) = chunk.choices {
-            self.read_choices(&choices, events).map_err(ChunkFault::Json)?;
+            self.read_choices(text, choices.span, events).map_err(ChunkFault::Json)?;
         }
         if let Some(reported) = chunk.usage.as_ref().and_then(usage::from_openai) {
             events.push(Event::Usage(reported));
@@ -100,17 +109,28 @@ impl ChatEvents {
         if let Some(groq) = chunk.groq {
             read_groq(&groq, events).map_err(ChunkFault::Json)?;
         }
+        let is_plain = events.len() == events_before + 1 && self.reason.is_some() == had_reason;
+        if let Some((span, sort)) = self.delta.take_only_text().filter(|_| is_plain) {
+            self.template.learn(data, span, sort);
+        }
         Ok(())
     }
 
-    fn read_choices(&mut self, choices: &Value<'_>, events: &mut Vec<Event>) -> Result<(), json::JsonFault> {
-        let mut cursor = Cursor::new(choices.raw);
+    /// Reads the choices that stand at `span` of a chunk.
+    fn read_choices(
+        &mut self,
+        chunk: &str,
+        span: Span,
+        events: &mut Vec<Event>,
+    ) -> Result<(), json::JsonFault> {
+        let mut cursor = Cursor::within(chunk, span);
         if !cursor.enter_if(Kind::Array)? {
             return Ok(());
         }
         let mut position = 0;
         while cursor.next_element()? {
-            self.read_choice(position, &cursor.value()?, events)?;
+            let choice = cursor.value()?.span;
+            self.read_choice(position, chunk, choice, events)?;
             position += 1;
         }
         Ok(())
@@ -119,10 +139,11 @@ impl ChatEvents {
     fn read_choice(
         &mut self,
         position: u64,
-        choice: &Value<'_>,
+        chunk: &str,
+        span: Span,
         events: &mut Vec<Event>,
     ) -> Result<(), json::JsonFault> {
-        let mut cursor = Cursor::new(choice.raw);
+        let mut cursor = Cursor::within(chunk, span);
         if !cursor.enter_if(Kind::Object)? {
             return Ok(());
         }
@@ -140,7 +161,7 @@ impl ChatEvents {
             return Ok(());
         }
         if let Some(delta) = delta {
-            self.delta.read(&delta, events)?;
+            self.delta.read(chunk, delta.span, events)?;
         }
         if !reason.finish.is_empty() {
             self.reason = Some(reason);

@@ -6,7 +6,7 @@
 //! Fails    with an [`AnswerFault`] where the body is no answer.
 
 use crate::event::{Event, Finish, Tally, WholeAnswer};
-use crate::json::{self, Cursor, JsonFault, Kind, Value, Writer};
+use crate::json::{self, Cursor, JsonFault, Kind, Span, Writer};
 use crate::openai::UpstreamErrorBody;
 use crate::openai::answer::AnswerFault;
 use crate::openai::events::{Delta, Reason, owned};
@@ -72,7 +72,7 @@ impl Answer {
                 "id" => answer.id = owned(Some(value)),
                 "model" => answer.model = owned(Some(value)),
                 "usage" => answer.usage = usage::from_openai(&value),
-                "choices" => answer.read_choices(&value)?,
+                "choices" => answer.read_choices(text, value.span)?,
                 "error" => is_error |= !value.is_blank(),
                 "object" => is_error |= value.raw == "\"error\"",
                 _ => {}
@@ -86,27 +86,28 @@ impl Answer {
         }
     }
 
-    fn read_choices(&mut self, choices: &Value<'_>) -> Result<(), JsonFault> {
-        let mut cursor = Cursor::new(choices.raw);
+    /// Reads the choices that stand at `span` of the body.
+    fn read_choices(&mut self, body: &str, span: Span) -> Result<(), JsonFault> {
+        let mut cursor = Cursor::within(body, span);
         if cursor.enter_if(Kind::Array)? {
             while cursor.next_element()? {
-                self.choices.push(read_choice(&cursor.value()?)?);
+                self.choices.push(read_choice(body, cursor.value()?.span)?);
             }
         }
         Ok(())
     }
 }
 
-fn read_choice(choice: &Value<'_>) -> Result<Vec<Event>, JsonFault> {
+fn read_choice(body: &str, span: Span) -> Result<Vec<Event>, JsonFault> {
     let mut events = Vec::new();
     let mut delta = Delta::default();
     let mut reason = Reason::default();
-    let mut cursor = Cursor::new(choice.raw);
+    let mut cursor = Cursor::within(body, span);
     if cursor.enter_if(Kind::Object)? {
         while let Some(key) = cursor.next_key()? {
             let value = cursor.value()?;
             match &*key.name {
-                "message" => delta.read(&value, &mut events)?,
+                "message" => delta.read(body, value.span, &mut events)?,
                 name => reason.take(name, &value),
             }
         }

@@ -29,11 +29,6 @@ const SCHEMA_NAME: &str = "answer";
 /// The schema of a function without arguments; the API requires one.
 const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
-/// Members that mean the same in OpenAI's chat API, from which they come as extras, and pass as they are. `store` is
-/// not one of them: nobody could ask for what would be stored.
-const SHARED: [&str; 5] =
-    ["metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"];
-
 /// Writes a conversation as a request.
 ///
 /// # Errors
@@ -208,7 +203,9 @@ fn effort_word(effort: Effort) -> &'static str {
 fn extras(json: &mut Writer, extras: &[Extra<'_>], losses: &mut Losses) -> Result<(), Untranslatable> {
     for extra in extras {
         match &*extra.member {
-            name if SHARED.contains(&name) => json.key(name).raw(&extra.value),
+            // The chat API calls it the same.
+            name @ "service_tier" => json.key(name).raw(&extra.value),
+            // It stands with the form of the answer.
             "verbosity" => {}
             name => losses.lose(name)?,
         }

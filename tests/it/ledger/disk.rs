@@ -12,7 +12,8 @@ use gateway_testkit::{RawClient, Reply, chat_request};
 #[cfg(target_os = "linux")]
 use super::without_special_rights;
 use super::{
-    BILLED, Locked, Site, answered_in_the_end, answers, assert_is_refused, chat, ended, one_of_each,
+    BILLED, Locked, Site, answered_in_the_end, answers, assert_is_refused, chat, ended, is_logged,
+    one_of_each,
 };
 #[cfg(target_os = "linux")]
 use crate::program::with_files_to_limit;
@@ -47,8 +48,8 @@ async fn refuses_with_a_reason(site: &Site, program: &Program, reason: &str) {
     assert_eq!(site.upstream.requests(), asked, "nothing was sent");
     let told = site.trouble(program).await.expect("the tree says why");
     assert!(told.contains(reason) && told.contains("ledger.db"), "{told}");
-    let log = program.log();
-    assert!(log.contains("the ledger cannot be written") && log.contains(reason), "{log}");
+    is_logged(program, "the ledger cannot be written").await;
+    is_logged(program, reason).await;
     for path in ["/health", "/readyz"] {
         assert_eq!(program.ask(&Request::get(path)).await.status, 200, "it runs");
     }
@@ -72,7 +73,7 @@ async fn a_full_disk_refuses_what_is_new_finishes_what_runs_and_loses_nothing() 
     program.limit_files(None);
     assert!(answered_in_the_end(&program).await > 0, "nobody had to restart it");
     assert_eq!(site.trouble(&program).await, None);
-    assert!(program.log().contains("the ledger can be written again"), "{}", program.log());
+    is_logged(&program, "the ledger can be written again").await;
     site.is_written(&program).await;
     assert_eq!(site.used(&program).await, 4 * BILLED + 11, "what was withheld costs nothing");
 
@@ -228,10 +229,9 @@ async fn a_ledger_that_is_moved_away_is_missed_and_taken_back() {
     site.is_written(&program).await;
     let aside = site.data("aside.db");
     std::fs::rename(site.ledger(), &aside).unwrap();
-    let log = |program: &mut Program| program.log().contains("the ledger cannot be written");
     // It looks once a second while it has something to write.
     let asking = async {
-        while !log(&mut program) {
+        while site.trouble(&program).await.is_none() {
             let status = chat(&program).await.status;
             assert!(status == 200 || status == 503, "{status}");
         }

@@ -3,7 +3,7 @@
 use gateway_testkit::{Reply, chat_request};
 use serde_json::json;
 
-use super::{BILLED, Site, answers, chat};
+use super::{BILLED, Site, answers, chat, is_logged};
 use crate::program::Program;
 
 /// The two ways in which a process ends: in order, and by a kill.
@@ -30,7 +30,6 @@ async fn restarted(site: &Site, mut program: Program, way: Way) -> Program {
     site.start().await
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn the_minute_the_day_and_the_budget_go_on_over_restarts() {
     for way in WAYS {
@@ -51,7 +50,6 @@ async fn the_minute_the_day_and_the_budget_go_on_over_restarts() {
     }
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn a_day_that_is_spent_stays_spent() {
     for way in WAYS {
@@ -66,7 +64,6 @@ async fn a_day_that_is_spent_stays_spent() {
     }
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn no_request_and_no_call_has_the_name_of_another_ones() {
     let site = Site::new().await;
@@ -102,7 +99,7 @@ async fn a_call_that_a_kill_cuts_off_costs_its_bound_and_no_slot() {
         let bound = site.number("SELECT bound_tokens FROM calls WHERE ending = 'crashed'");
         assert_eq!(site.number("SELECT count(*) FROM calls WHERE ending = 'crashed'"), 1);
         assert_eq!(site.used(&program).await, 3 * BILLED + u64::try_from(bound).unwrap(), "{durability}");
-        assert!(program.log().contains("ended with calls in flight"), "{}", program.log());
+        is_logged(&program, "ended with calls in flight").await;
         answers(&program, 1).await;
     }
 }

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 #[cfg(target_os = "linux")]
 use super::without_special_rights;
-use super::{BILLED, Site, answers, ended_by_a_fault};
-use crate::program::command;
+use super::{BILLED, Site, answers, ended_by_a_fault, is_logged};
+use crate::program::{Program, command};
 
 /// Three calls that are in the file, and no gateway any more. Its end was in order, so the file is all there is.
 async fn with_three_calls() -> Site {
@@ -46,12 +46,13 @@ async fn is_refused(site: &Site, words: &[&str]) {
     assert!(contents() == before, "what can be saved was changed by: {said}");
 }
 
-async fn starts_with(site: &Site, tokens: u64) -> String {
+/// It starts, and ada has used so much.
+async fn starts_with(site: &Site, tokens: u64) -> Program {
     let program = site.start().await;
     assert_eq!(site.used(&program).await, tokens);
     answers(&program, 1).await;
     site.is_written(&program).await;
-    program.log()
+    program
 }
 
 #[tokio::test]
@@ -115,8 +116,8 @@ async fn a_copy_from_before_is_refused_and_taken_only_when_somebody_says_so() {
     is_refused(&site, &["it is an old copy", "restore the newest copy", "move", "ledger.db.mark"]).await;
 
     fs::remove_file(site.data("ledger.db.mark")).unwrap();
-    let log = starts_with(&site, 3 * BILLED).await;
-    assert!(log.contains("lost changes of the ledger would not have been noticed"), "{log}");
+    let program = starts_with(&site, 3 * BILLED).await;
+    is_logged(&program, "lost changes of the ledger would not have been noticed").await;
 }
 
 #[tokio::test]
@@ -138,10 +139,14 @@ async fn a_damaged_write_ahead_log_is_not_cut_short_without_a_word() {
 #[tokio::test]
 async fn a_new_ledger_is_said_to_be_one() {
     let site = Site::new().await;
-    let log = starts_with(&site, 0).await;
-    assert!(log.contains("made a new one, in which no client has used anything"), "{log}");
-    let log = starts_with(&site, BILLED).await;
-    assert!(!log.contains("made a new one"), "{log}");
+    let program = starts_with(&site, 0).await;
+    let said = "made a new one, in which no client has used anything";
+    is_logged(&program, said).await;
+    drop(program);
+    let mut program = starts_with(&site, BILLED).await;
+    program.signal("TERM");
+    assert_eq!(program.ended().await, 0);
+    assert!(!program.log().contains(said), "{}", program.log());
 }
 
 #[tokio::test]

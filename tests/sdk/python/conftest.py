@@ -1,4 +1,4 @@
-"""SDKs that are closed behind each test, so that a connection that leaks is an error of that test."""
+"""SDKs that are closed behind their tests, so that a connection that leaks is an error."""
 
 import pytest
 
@@ -23,8 +23,9 @@ def messages():
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gemini():
+    """One for all tests: to make one takes this SDK a second."""
     with gemini_client() as client:
         yield client
 

@@ -107,6 +107,35 @@ fn a_gateway_measured_without_its_counterpart_says_nothing_of_the_ledger() {
 }
 
 #[test]
+fn translation_costs_what_the_cpu_time_within_a_round_is_multiplied_by() {
+    use TargetKind::{Gateway, Translated};
+    // The medians, 40 and 100, make 2.5; the rounds 3, 2.5 and 1.5.
+    let rounds = [(40, 120), (40, 100), (60, 90)];
+    let cells = (0..).zip(rounds).flat_map(|(round, (passing, translating))| {
+        [cell(Gateway, round, passing, 3), cell(Translated, round, translating, 3)]
+    });
+    let report = report(cells.collect(), 3);
+    assert_eq!(
+        report.to_json()["scenarios"][0]["translated_to_gateway"],
+        json!({"cpu_ms_per_1000": {"median": 2.5, "min": 1.5, "max": 3.0}})
+    );
+    let text = text_of(&report);
+    assert!(text.contains("\ntranslation costs 2.50 (1.50 to 3.00) times the CPU of passing\n"), "{text}");
+    assert!(text.contains("  gateway, translating"), "{text}");
+}
+
+#[test]
+fn a_gateway_measured_without_the_other_or_of_no_cpu_time_says_nothing_of_translation() {
+    use TargetKind::{Gateway, Translated};
+    let alone = report(vec![cell(Translated, 0, 30, 3)], 1);
+    let too_short = report(vec![cell(Gateway, 0, 0, 3), cell(Translated, 0, 30, 3)], 1);
+    for report in [alone, too_short] {
+        assert_eq!(report.to_json()["scenarios"][0]["translated_to_gateway"], json!({}));
+        assert!(!text_of(&report).contains("translation costs"));
+    }
+}
+
+#[test]
 fn failures_are_counted_and_the_first_is_told() {
     let broken =
         Tally { failed: 3, first_failure: Some(crate::load::Failure::Differs { at: 7 }), ..Tally::default() };
@@ -123,7 +152,7 @@ fn failures_are_counted_and_the_first_is_told() {
     assert_eq!(report.failures(), 3);
     let text = text_of(&report);
     assert!(
-        text.contains("FAILED: 3 requests to gateway, stream, round 1; the first: the body differs"),
+        text.contains("FAILED: 3 requests to gateway, stream, round 1; the first: the body is not"),
         "{text}"
     );
 }

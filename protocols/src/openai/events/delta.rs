@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 
 use crate::event::Event;
-use crate::json::{Cursor, Halves, JsonFault, Kind, Value};
+use crate::json::{Cursor, Halves, JsonFault, Kind, Span, Value};
+use crate::openai::template::Sort;
 use crate::openai::tool_calls::{Piece, ToolCalls};
 
 /// What the deltas so far have shown.
@@ -24,6 +25,8 @@ pub(in crate::openai) struct Delta {
     numbers: HashMap<u64, usize>,
     /// What is left over of each call's arguments.
     calls: Vec<Halves>,
+    /// Where the delta read last has its text, if it has one and nothing else.
+    only_text: Option<(Span, Sort)>,
 }
 
 impl Delta {
@@ -35,23 +38,39 @@ impl Delta {
         self.has_refused
     }
 
-    /// Makes events of a delta.
+    /// Says a text (a JSON string literal).
+    pub(in crate::openai) fn say(&mut self, literal: &str, sort: Sort, events: &mut Vec<Event>) {
+        match sort {
+            Sort::Output => push(events, Event::Text, self.text.join(literal)),
+            Sort::Reasoning => push(events, Event::Thinking, self.thought.join(literal)),
+        }
+    }
+
+    /// Where the delta read last has its text, if a chunk that differs in nothing else can be read by [`Self::say`].
+    pub(in crate::openai) fn take_only_text(&mut self) -> Option<(Span, Sort)> {
+        self.only_text.take()
+    }
+
+    /// Makes events of the delta that stands at `span` of `json`.
     pub(in crate::openai) fn read(
         &mut self,
-        delta: &Value<'_>,
+        json: &str,
+        span: Span,
         events: &mut Vec<Event>,
     ) -> Result<(), JsonFault> {
-        let mut cursor = Cursor::new(delta.raw);
+        let mut cursor = Cursor::within(json, span);
         if !cursor.enter_if(Kind::Object)? {
             return Ok(());
         }
         let (mut content, mut thought, mut refusal) = (None, None, None);
         let (mut details, mut calls) = (None, None);
+        let mut names = 0;
         while let Some(key) = cursor.next_key()? {
             let value = cursor.value()?;
             if value.is_blank() {
                 continue;
             }
+            names += usize::from(key.name != "role");
             match &*key.name {
                 "content" => content = Some(value),
                 // Some upstreams give the same text under both names.
@@ -62,6 +81,13 @@ impl Delta {
                 _ => {}
             }
         }
+        self.only_text = match (content, thought) {
+            (Some(text), None) => Some((text, Sort::Output)),
+            (None, Some(text)) => Some((text, Sort::Reasoning)),
+            _ => None,
+        }
+        .filter(|(text, _)| text.kind == Kind::String && names == 1)
+        .map(|(text, sort)| (text.span, sort));
         // A model thinks before it speaks, and a signature is over what it thought.
         if let Some(thought) = thought.filter(|thought| thought.kind == Kind::String) {
             push(events, Event::Thinking, self.thought.join(thought.raw));
