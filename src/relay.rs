@@ -198,7 +198,7 @@ impl Relay {
 
     fn start(&mut self, opened: Opened) {
         let Opened { held, scan, body, mut charge, .. } = opened;
-        if let (Some(keeper), Some(id)) = (self.context.keeper.take(), scan.answer_id()) {
+        if let (Some(keeper), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
             keeper.note(id);
         }
         self.out.extend(held);

@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 4 != 0,
     };
-    // What is refused also by a lenient translation is a request in which nothing is said.
+    // Only a request in which nothing is said is refused by a lenient translation.
     let mut losses = Losses::new(DIALECT, true);
     let Ok(rendered) = anthropic::render_request(&conversation, &target, &mut losses) else { return };
     serde_json::from_slice::<IgnoredAny>(&rendered).expect("JSON");

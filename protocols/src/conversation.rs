@@ -284,9 +284,9 @@ impl Effort {
     pub fn of_budget(tokens: u64) -> Self {
         match tokens {
             0 => Self::None,
-            ..=1_024 => Self::Low,
-            ..=8_192 => Self::Medium,
-            _ => Self::High,
+            1..=1_024 => Self::Low,
+            1_025..=8_192 => Self::Medium,
+            8_193.. => Self::High,
         }
     }
 }

@@ -170,11 +170,6 @@ pub trait AnswerStream: Debug + Send + Sync {
     /// The answer's tokens counted from its text so far (`output` and `reasoning` only).
     fn counted(&self) -> Usage;
 
-    /// The id under which the upstream keeps the answer, once it has said so.
-    fn answer_id(&self) -> Option<&str> {
-        None
-    }
-
     /// The id under which the upstream keeps the answer for later calls, once it has said so; `None` where it keeps
     /// none.
     fn response_id(&self) -> Option<&str> {

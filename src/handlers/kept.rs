@@ -41,11 +41,12 @@ pub async fn response(
         return passed::with_model(front, exchange, client, ENDPOINT, body, in_flight).await;
     }
     let (id, below) = rest.split_once('/').map_or((rest, ""), |(id, below)| (id, below));
-    let is_known = match (&exchange.method, below) {
-        (&Method::GET | &Method::HEAD, "" | "input_items") | (&Method::DELETE, "") => true,
-        (&Method::POST, "cancel") => true,
-        _ => false,
-    };
+    let is_known = matches!(
+        (&exchange.method, below),
+        (&Method::GET | &Method::HEAD, "" | "input_items")
+            | (&Method::DELETE, "")
+            | (&Method::POST, "cancel")
+    );
     if !is_known {
         return Err(Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() });
     }

@@ -63,6 +63,10 @@ fn model(id: &str, name: &str) -> Value {
         "created_at": "2026-01-31T00:00:00Z",
         "max_input_tokens": 200_000,
         "max_tokens": 64_000,
+        "lifecycle": "active",
+        "deprecated_at": null,
+        "retires_at": null,
+        "line": null,
         "capabilities": null,
     })
 }

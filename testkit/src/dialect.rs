@@ -23,7 +23,8 @@ pub(crate) enum Dialect {
     Interactions,
 }
 
-/// Whose errors and header lines an answer has.
+/// Whose errors and header lines an answer has. By its path, and below `/v1/models`, where all three
+/// have theirs, by the header that only one of them takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Vendor {
     OpenAi,
@@ -78,15 +79,26 @@ impl Dialect {
 impl Vendor {
     pub(crate) fn of(seen: &Seen) -> Self {
         let path = seen.path();
-        let is_method = |path: &str| path.rsplit('/').next().is_some_and(|last| last.contains(':'));
-        if is_method(path) || (path.starts_with("/v1beta") && !path.starts_with("/v1beta/openai/")) {
+        let below_beta = path.starts_with("/v1beta") && !path.starts_with("/v1beta/openai/");
+        // All three have their models below `/v1`, and Google's SDK asks for them there.
+        let of_models = path.contains("/models");
+        let names = |header: &str| of_models && !seen.headers().all(header).is_empty();
+        if has_method(path) || below_beta || path.contains("/interactions") || names("x-goog-api-key") {
             Self::Gemini
-        } else if path.contains("/messages") || !seen.headers().all("anthropic-version").is_empty() {
+        } else if path.contains("/messages") || names("anthropic-version") {
             Self::Anthropic
         } else {
             Self::OpenAi
         }
     }
+}
+
+/// Gemini's methods on a model.
+const METHODS: [&str; 5] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
+
+fn has_method(path: &str) -> bool {
+    path.rsplit_once(':').is_some_and(|(_, method)| METHODS.contains(&method))
 }
 
 impl Wire {

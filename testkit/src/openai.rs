@@ -44,10 +44,10 @@ use crate::asked::Asked;
 use crate::dialect::Dialect;
 use crate::seen::Seen;
 use crate::shelf::Shelf;
-use crate::vendor::{Checks, Refused, Served};
+use crate::vendor::{Checks, Refused, Served, UNKNOWN};
 
-/// The models in the list. Any other name is served too, but for one that holds
-/// [`UNKNOWN`](crate::vendor::UNKNOWN).
+/// The models in the list. Any other name is served too, but for one that holds [`UNKNOWN`]; asked
+/// for alone, one of OpenAI's own (`gpt-`, `ft:`).
 const MODELS: [&str; 6] = [
     "gpt-5.4-nano",
     "gpt-5.4-mini",
@@ -101,8 +101,12 @@ pub(crate) fn serve(seen: &Seen, asked: &Asked, shelf: &Shelf) -> Result<Served,
         ("GET", ["models"]) => Ok(Served::json(model_list())),
         ("GET", ["models", id @ ..]) => {
             let id = id.join("/").replace("%2F", "/").replace("%2f", "/");
-            let found = MODELS.contains(&id.as_str()).then(|| Served::json(model(&id)));
-            found.ok_or_else(|| errors::no_such_model(&id))
+            let is_known =
+                MODELS.contains(&id.as_str()) || ["gpt-", "ft:"].iter().any(|own| id.starts_with(own));
+            match is_known && !id.contains(UNKNOWN) {
+                true => Ok(Served::json(model(&id))),
+                false => Err(errors::no_such_model(&id)),
+            }
         }
         ("DELETE", ["models", id]) => Ok(Served::json(json!({"id": id, "object": "model", "deleted": true}))),
         (_, ["chat", "completions"] | ["completions" | "models" | "embeddings" | "moderations"]) => {

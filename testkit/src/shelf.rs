@@ -60,6 +60,13 @@ impl Shelf {
         }
     }
 
+    /// Changes an object that is kept; one that never was stays unknown.
+    pub(crate) fn change(&self, id: &str, kept: Kept) {
+        if let Some(Some(now)) = self.objects().by_id.get_mut(id) {
+            *now = kept;
+        }
+    }
+
     pub(crate) fn find(&self, id: &str) -> Known {
         match self.objects().by_id.get(id) {
             Some(Some(kept)) => Known::Kept(kept.clone()),

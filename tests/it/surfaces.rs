@@ -194,9 +194,7 @@ pub fn tools(api: Api, names: &[&str]) -> Value {
     };
     match api {
         Api::Chat => {
-            let function = |name: &str, schema| {
-                json!({"type": "function", "function": {"name": name, "description": "d", "parameters": schema}})
-            };
+            let function = |name: &str, schema| json!({"type": "function", "function": {"name": name, "description": "d", "parameters": schema}});
             json!({"tools": each(function)})
         }
         Api::Messages => {
@@ -204,13 +202,12 @@ pub fn tools(api: Api, names: &[&str]) -> Value {
             json!({"tools": each(tool)})
         }
         Api::Gemini => {
-            let function = |name: &str, schema| json!({"name": name, "description": "d", "parameters": schema});
+            let function =
+                |name: &str, schema| json!({"name": name, "description": "d", "parameters": schema});
             json!({"tools": [{"functionDeclarations": each(function)}]})
         }
         Api::Responses => {
-            let tool = |name: &str, schema| {
-                json!({"type": "function", "name": name, "description": "d", "parameters": schema, "strict": false})
-            };
+            let tool = |name: &str, schema| json!({"type": "function", "name": name, "description": "d", "parameters": schema, "strict": false});
             json!({"tools": each(tool)})
         }
     }

@@ -46,8 +46,14 @@ pub fn render_request(
     for extra in &conversation.extras {
         losses.lose(&*extra.member)?;
     }
-    let system = instructions(conversation, losses)?;
-    let said = content::said(&conversation.turns, losses)?;
+    let mut system = instructions(conversation, losses)?;
+    let mut said = content::said(&conversation.turns, losses)?;
+    if said.is_empty() {
+        // The API wants a message of the user; instructions alone are what the model is told.
+        let told = Some(std::mem::take(&mut system)).filter(|told| !told.is_empty());
+        let told = told.ok_or_else(|| Untranslatable { member: String::from("messages"), to: DIALECT })?;
+        said.push(Said::by_user(told));
+    }
     let max_tokens = target.cap.or(conversation.max_output).unwrap_or(target.max_output);
     let plan = Plan::new(conversation, target.model, max_tokens, losses)?;
     let mut json = Writer::new();

@@ -77,7 +77,8 @@ impl Envelope {
         }
     }
 
-    /// Usage as Anthropic counts it: cached tokens beside the input, thinking within the output.
+    /// Usage as Anthropic counts it: cached tokens beside the input, thinking within the output; null what the
+    /// upstream has no word of, for all of it must be there.
     fn usage(&self, json: &mut Writer) {
         let usage = &self.usage;
         json.key("usage").object(|json| {
@@ -85,9 +86,14 @@ impl Envelope {
             json.key("cache_creation_input_tokens").number(usage.cache_write);
             json.key("cache_read_input_tokens").number(usage.cache_read);
             json.key("output_tokens").number(usage.completion_tokens());
-            if usage.reasoning > 0 {
-                json.key("output_tokens_details")
-                    .object(|json| json.key("thinking_tokens").number(usage.reasoning));
+            match usage.reasoning {
+                0 => json.key("output_tokens_details").null(),
+                thinking => json
+                    .key("output_tokens_details")
+                    .object(|json| json.key("thinking_tokens").number(thinking)),
+            }
+            for name in ["cache_creation", "inference_geo", "server_tool_use", "service_tier"] {
+                json.key(name).null();
             }
         });
     }
@@ -129,7 +135,7 @@ pub fn render_answer(events: &[Event], identity: Identity<'_>) -> String {
 
 fn whole(json: &mut Writer, block: &Block) {
     match block {
-        Block::Text(text) => sort(json, "text", |json| json.key("text").text(text)),
+        Block::Text(said) => sort(json, "text", |json| text(json, said)),
         Block::Thinking { text, signature } => sort(json, "thinking", |json| {
             json.key("thinking").text(text);
             json.key("signature").text(signature.as_deref().unwrap_or_default());
@@ -150,10 +156,18 @@ fn sort(json: &mut Writer, sort: &str, members: impl FnOnce(&mut Writer)) {
     });
 }
 
+/// The API's own type has a list of citations or null here; clients are known that take no null.
+fn text(json: &mut Writer, text: &str) {
+    json.key("text").text(text);
+    json.key("citations").array(|_| {});
+}
+
+/// Called by the model itself, not by code that it runs.
 fn tool_use(json: &mut Writer, id: &str, name: &str, input: &str) {
     json.key("id").text(id);
     json.key("name").text(name);
     json.key("input").raw(input);
+    json.key("caller").object(|json| json.key("type").text("direct"));
 }
 
 /// Writes a Messages stream.
@@ -296,7 +310,7 @@ fn begin(index: u64, block: &Block, out: &mut BytesMut) {
         json.key("index").number(index);
         let json = json.key("content_block");
         match block {
-            Block::Text(_) => sort(json, "text", |json| json.key("text").text("")),
+            Block::Text(_) => sort(json, "text", |json| text(json, "")),
             Block::Thinking { .. } => sort(json, "thinking", |json| {
                 json.key("thinking").text("");
                 json.key("signature").text("");

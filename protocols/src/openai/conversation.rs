@@ -10,8 +10,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::body;
 use crate::conversation::{Conversation, Effort, Extra, Format, Reasoning, Tool, ToolChoice};
-use crate::json::{self, Cursor, Kind, Value};
+use crate::json::{Cursor, Kind, Value};
 use crate::openai::RequestFault;
 use crate::openai::path::Path;
 
@@ -31,17 +32,7 @@ use message::Messages;
 /// # Errors
 /// A [`RequestFault`] for what is not usable JSON or not of the type that the API defines.
 pub fn conversation(body: &Bytes) -> Result<Conversation<'_>, RequestFault> {
-    let text = json::utf8(body)?;
-    if text.trim_ascii().is_empty() {
-        return Err(RequestFault::Empty);
-    }
-    let mut cursor = Cursor::new(text);
-    let found = cursor.peek()?;
-    if found != Kind::Object {
-        cursor.value()?;
-        cursor.finish()?;
-        return Err(RequestFault::NotAnObject { found });
-    }
+    let mut cursor = body::object_in(body)?;
     let mut conversation = Conversation::default();
     let mut messages = None;
     cursor.enter_object()?;

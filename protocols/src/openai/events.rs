@@ -14,7 +14,7 @@ use crate::event::{Event, EventReader, Finish, StreamFault};
 use crate::json::{self, Cursor, Kind, Span, Value};
 use crate::openai::UpstreamErrorBody;
 use crate::openai::chunk::ChunkFault;
-use crate::openai::template::{Sort, Template};
+use crate::openai::template::Template;
 use crate::sse::{Frame, FrameReader};
 use crate::usage;
 
@@ -95,6 +95,9 @@ impl ChatEvents {
         let chunk = Chunk::read(text)?;
         if chunk.is_error {
             return Err(StreamFault::Upstream(Box::new(UpstreamErrorBody::read(data))));
+        }
+        if !self.has_started && chunk.is_preamble() {
+            return Ok(());
         }
         if !std::mem::replace(&mut self.has_started, true) {
             events.push(Event::Start { id: owned(chunk.id), model: owned(chunk.model) });
@@ -237,6 +240,12 @@ impl<'a> Chunk<'a> {
         }
         cursor.finish()?;
         Ok(chunk)
+    }
+
+    /// Neither choices nor usage: Azure says first how it has filtered the prompt, and leaves id and model empty.
+    fn is_preamble(&self) -> bool {
+        self.choices.is_none_or(|choices| choices.is_blank())
+            && self.usage.is_none_or(|usage| usage.is_blank())
     }
 }
 

@@ -155,7 +155,6 @@ pub fn render_answer(events: &[Event], identity: Identity<'_>) -> String {
         json.key("model").text(message.model.unwrap_or(identity.model));
         json.key("choices").array(|json| json.object(|json| message.choice(json)));
         usage(json.key("usage"), &message.usage);
-        json.key("system_fingerprint").null();
     });
     json.into_text()
 }
@@ -213,6 +212,7 @@ impl<'e> Message<'e> {
             true => json.key("refusal").null(),
             false => json.key("refusal").text(&self.refusal),
         }
+        json.key("annotations").array(|_| {});
         self.reasoning(json);
         if !self.calls.is_empty() {
             json.key("tool_calls").array(|json| {

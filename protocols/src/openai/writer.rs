@@ -69,31 +69,37 @@ impl ChatWriter {
         }
     }
 
-    /// One chunk of the one choice.
-    fn chunk(&self, delta: &str, finish: Option<&(Finish, Option<String>)>, out: &mut BytesMut) {
+    /// One chunk of the one choice; the delta's pieces are JSON together.
+    fn chunk(&self, delta: &[&str], out: &mut BytesMut) {
+        self.open_chunk(delta, out);
+        out.extend_from_slice(b"null");
+        self.close_chunk(out);
+    }
+
+    /// A chunk as far as its finish reason.
+    fn open_chunk(&self, delta: &[&str], out: &mut BytesMut) {
         out.extend_from_slice(self.head.as_bytes());
         out.extend_from_slice(b"\"choices\":[{\"index\":0,\"delta\":");
-        out.extend_from_slice(delta.as_bytes());
+        delta.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
         out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
-        match finish {
-            None => out.extend_from_slice(b"null"),
-            Some((reason, stop)) => {
-                let (word, native) = finish_words(reason, self.has_refused);
-                out.extend_from_slice(quoted(word).as_bytes());
-                for (name, value) in [("native_finish_reason", native), ("stop_reason", stop.as_deref())] {
-                    if let Some(value) = value {
-                        out.extend_from_slice(format!(",\"{name}\":{}", quoted(value)).as_bytes());
-                    }
-                }
-            }
-        }
+    }
+
+    fn close_chunk(&self, out: &mut BytesMut) {
         let end: &[u8] = if self.show_usage { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" };
         out.extend_from_slice(end);
     }
 
-    /// One chunk with a text under this name.
-    fn text(&self, name: &str, text: &str, out: &mut BytesMut) {
-        self.chunk(&format!("{{\"{name}\":{}}}", quoted(text)), None, out);
+    /// The chunk that says why the answer ends.
+    fn finish(&self, reason: &Finish, stop: Option<&str>, out: &mut BytesMut) {
+        let (word, native) = finish_words(reason, self.has_refused);
+        self.open_chunk(&["{}"], out);
+        out.extend_from_slice(quoted(word).as_bytes());
+        for (name, value) in [("native_finish_reason", native), ("stop_reason", stop)] {
+            if let Some(value) = value {
+                out.extend_from_slice(format!(",\"{name}\":{}", quoted(value)).as_bytes());
+            }
+        }
+        self.close_chunk(out);
     }
 
     fn call(&self, call: usize, members: impl FnOnce(&mut Writer), out: &mut BytesMut) {
@@ -106,7 +112,7 @@ impl ChatWriter {
                 });
             });
         });
-        self.chunk(&json.into_text(), None, out);
+        self.chunk(&[&json.into_text()], out);
     }
 
     fn thinking(&mut self, text: &str, out: &mut BytesMut) {
@@ -116,14 +122,14 @@ impl ChatWriter {
             json.key("reasoning_content").text(text);
             json.key("reasoning_details").array(|json| thought(json, self.thought, Some(text), None));
         });
-        self.chunk(&json.into_text(), None, out);
+        self.chunk(&[&json.into_text()], out);
     }
 
     /// Something of a thought that is not to be read, and is complete by it.
     fn unreadable(&mut self, detail: impl FnOnce(&mut Writer, usize), out: &mut BytesMut) {
         let mut json = Writer::new();
         json.object(|json| json.key("reasoning_details").array(|json| detail(json, self.thought)));
-        self.chunk(&json.into_text(), None, out);
+        self.chunk(&[&json.into_text()], out);
         self.thought += 1;
         self.in_thought = false;
     }
@@ -152,9 +158,9 @@ impl EventWriter for ChatWriter {
                     self.model.clone_from(model);
                     self.head = head(&self.id, self.created, &self.model);
                 }
-                self.chunk(r#"{"role":"assistant","content":"","refusal":null}"#, None, out);
+                self.chunk(&[r#"{"role":"assistant","content":"","refusal":null}"#], out);
             }
-            Event::Text(text) => self.text("content", text, out),
+            Event::Text(text) => self.chunk(&["{\"content\":", &quoted(text), "}"], out),
             Event::Thinking(text) => self.thinking(text, out),
             Event::Signature(signature) => {
                 self.unreadable(|json, index| thought(json, index, None, Some(signature)), out);
@@ -162,7 +168,7 @@ impl EventWriter for ChatWriter {
             Event::Redacted(data) => self.unreadable(|json, index| redacted(json, index, data), out),
             Event::Refusal(text) => {
                 self.has_refused = true;
-                self.text("refusal", text, out);
+                self.chunk(&["{\"refusal\":", &quoted(text), "}"], out);
             }
             Event::CallStart { call, id, name, signature } => {
                 let function = |json: &mut Writer| function_call(json, id, name, "", signature.as_deref());
@@ -177,7 +183,7 @@ impl EventWriter for ChatWriter {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Ping => out.extend_from_slice(KEEP_ALIVE),
             Event::Finish { reason, stop_sequence } => {
-                self.chunk("{}", Some(&(reason.clone(), stop_sequence.clone())), out);
+                self.finish(reason, stop_sequence.as_deref(), out);
             }
             Event::End => {
                 if self.show_usage {

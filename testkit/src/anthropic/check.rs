@@ -13,8 +13,26 @@ use crate::dialect::Dialect;
 use crate::seen::Seen;
 use crate::vendor::{Checks, Refused, UNKNOWN};
 
+/// The newest version of the API, which refuses what the ones before it took.
+const NEWEST: &str = "2026-10-21";
+
 /// The versions of the API that there are.
-const VERSIONS: [&str; 2] = ["2023-06-01", "2023-01-01"];
+const VERSIONS: [&str; 3] = [NEWEST, "2023-06-01", "2023-01-01"];
+
+/// The models that take no system message between the others: those before Claude Opus 4.8.
+const WITHOUT_SYSTEM_MESSAGES: [&str; 11] = [
+    "claude-3",
+    "claude-sonnet-4",
+    "claude-haiku-4",
+    "claude-opus-4-0",
+    "claude-opus-4-1",
+    "claude-opus-4-2",
+    "claude-opus-4-5",
+    "claude-opus-4-6",
+    "claude-opus-4-7",
+    "claude-2",
+    "claude-instant",
+];
 
 /// The least that may be spent on thinking, in tokens.
 const LEAST_BUDGET: u64 = 1024;
@@ -39,6 +57,9 @@ pub(crate) fn check(seen: &Seen, asked: &Asked, checks: &Checks) -> Result<(), R
         }
         messages(&asked.json).map_err(refused)?;
         thinking(&asked.json).map_err(refused)?;
+        if seen.header("anthropic-version") == Some(NEWEST) {
+            newest(&asked.json).map_err(refused)?;
+        }
     }
     if checks.signatures {
         signatures(&asked.json).map_err(refused)?;
@@ -109,8 +130,13 @@ fn messages(json: &Value) -> Result<(), String> {
     for (at, message) in all.iter().enumerate() {
         let place = format!("messages.{at}");
         let role = message["role"].as_str().unwrap_or_default();
-        if !["user", "assistant"].contains(&role) {
-            return Err(format!("{place}.role: Input should be 'user' or 'assistant'"));
+        if !["user", "assistant", "system"].contains(&role) {
+            return Err(format!("{place}.role: Input should be 'user', 'assistant' or 'system'"));
+        }
+        let model = json["model"].as_str().unwrap_or_default();
+        let is_older = WITHOUT_SYSTEM_MESSAGES.iter().any(|older| model.starts_with(older));
+        if role == "system" && (is_older || at == 0) {
+            return Err(format!("{place}: role 'system' is not supported on this model"));
         }
         let content = &message["content"];
         let is_empty = content.as_str().is_some_and(str::is_empty) || content == &Value::Array(Vec::new());
@@ -218,6 +244,27 @@ fn thinking(json: &Value) -> Result<(), String> {
     let forces = matches!(json["tool_choice"]["type"].as_str(), Some("any" | "tool"));
     if is_on && forces {
         return Err("Thinking may not be enabled when tool_choice forces tool use.".to_owned());
+    }
+    Ok(())
+}
+
+/// What the newest version refuses: sampling parameters, the model's documents, the user's citations.
+fn newest(json: &Value) -> Result<(), String> {
+    for member in ["temperature", "top_p", "top_k"] {
+        if !json[member].is_null() {
+            return Err(format!("{member}: Extra inputs are not permitted"));
+        }
+    }
+    for (at, message) in list(&json["messages"]).iter().enumerate() {
+        for (nth, block) in list(&message["content"]).iter().enumerate() {
+            let place = format!("messages.{at}.content.{nth}");
+            if message["role"] == "assistant" && block["type"] == "document" {
+                return Err(format!("{place}: `document` blocks are not permitted in assistant messages"));
+            }
+            if message["role"] == "user" && block["type"] == "text" && !block["citations"].is_null() {
+                return Err(format!("{place}.text.citations: Extra inputs are not permitted"));
+            }
+        }
     }
     Ok(())
 }

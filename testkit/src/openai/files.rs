@@ -102,7 +102,7 @@ pub(super) fn batch(method: &str, rest: &[&str], seen: &Seen, shelf: &Shelf) -> 
             let mut kept = found("Batch", id, shelf, example_batch)?;
             kept.object["status"] = "cancelling".into();
             kept.object["cancelling_at"] = BEFORE.into();
-            shelf.keep(id, kept.clone());
+            shelf.change(id, kept.clone());
             Ok(Served::json(kept.object))
         }
         _ => Err(errors::no_such_url(seen.method(), seen.path())),

@@ -148,8 +148,9 @@ pub(super) fn frames(answer: &Answer<'_>, groups: &[Group<'_>], whole: &str) -> 
             Group::Refusal(pieces) => log.message(index, group, pieces, true),
             Group::Call(nth, call) => open.push((index, group, *nth, *call)),
         }
-        let more_follow = matches!(groups.get(index + 1), Some(Group::Call(..)));
-        if !open.is_empty() && !(answer.style.interleaved_tools && more_follow) {
+        let next_is_call = matches!(groups.get(index + 1), Some(Group::Call(..)));
+        let wait_for_next = answer.style.interleaved_tools && next_is_call;
+        if !wait_for_next && !open.is_empty() {
             log.calls(&open);
             open.clear();
         }

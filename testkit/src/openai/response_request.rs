@@ -8,6 +8,9 @@ use crate::asked::{Asked, Role, Thinking, Turn, cap, list, prompt_tokens};
 use crate::dialect::Dialect;
 use crate::vendor::Refused;
 
+/// The model of a stored prompt.
+const STORED_MODEL: &str = "gpt-5.4-mini";
+
 /// Reads a Responses request.
 pub(crate) fn response_asked(json: Value) -> Asked {
     let mut turns: Vec<Turn> = match &json["input"] {
@@ -21,6 +24,9 @@ pub(crate) fn response_asked(json: Value) -> Asked {
     let tokens = prompt_tokens(&turns);
     let mut asked = Asked::plain(Dialect::Responses, json, vec![last]);
     let json = &asked.json;
+    if json["model"].is_null() {
+        STORED_MODEL.clone_into(&mut asked.model);
+    }
     asked.prompt_tokens = tokens;
     asked.output_cap = cap(&json["max_output_tokens"]);
     let functions = list(&json["tools"]).iter().filter(|tool| tool["type"] == "function");
@@ -62,13 +68,20 @@ fn turn(item: &Value) -> Turn {
 
 /// Refuses what OpenAI refuses of a Responses request.
 pub(super) fn check(asked: &Asked) -> Result<(), Refused> {
-    check_model(asked)?;
     let json = &asked.json;
-    let has_prompt =
-        ["previous_response_id", "prompt", "conversation"].iter().any(|member| !json[*member].is_null());
-    if json["input"].is_null() && !has_prompt {
+    if !json.is_object() {
+        return Err(errors::not_json());
+    }
+    // Input and model may both stand in a prompt that was stored before.
+    let is_stored = json["input"].is_null() && json["model"].is_null();
+    let stored = ["previous_response_id", "prompt", "conversation"];
+    if json["model"].is_null() && !is_stored {
+        return Err(errors::no_model());
+    }
+    if json["input"].is_null() && !is_stored && stored.iter().all(|member| json[*member].is_null()) {
         return Err(errors::missing("input"));
     }
+    check_model(asked)?;
     if json["store"] == false && json["background"] == true {
         return Err(errors::background_without_store());
     }

@@ -303,7 +303,7 @@ pub(super) fn serve(
                 return Err(errors::not_in_background());
             }
             response.object["status"] = "cancelled".into();
-            shelf.keep(id, response.clone());
+            shelf.change(id, response.clone());
             Ok(Served::json(response.object))
         }
         _ => Err(errors::no_such_url(seen.method(), seen.path())),

@@ -115,6 +115,10 @@ impl Reply {
     fn rendered(&self, seen: &Seen, shelf: &Shelf) -> Body {
         let asked = Asked::read(seen);
         let vendor = Vendor::of(seen);
+        let refusal = |refused: Refused| {
+            let body = error_body(refused.body, Wire::of(seen));
+            Body { status: refused.status, ..body }
+        };
         if let Err(refused) = vendor.check(seen, &asked, &self.checks) {
             return refusal(refused);
         }
@@ -132,10 +136,7 @@ impl Reply {
             },
             Content::Chat { deltas, finish } => self.chat_body(seen, &asked, (deltas, finish), shelf),
             Content::Events(payloads) => self.event_body(asked.dialect, payloads),
-            Content::Error(status) => {
-                let error = vendor.error(*status, seen.number());
-                body("application/json", vec![Part::piece(error)], Billed::default())
-            }
+            Content::Error(status) => error_body(vendor.error(*status, seen.number()), Wire::of(seen)),
             Content::ErrorEvent => {
                 let event = asked.dialect.error_event(seen.number(), 0).into_piece();
                 let wire = Wire::of(seen);
@@ -186,6 +187,12 @@ impl Reply {
         };
         if let Some(size) = answer.filler() {
             parts = parts.into_iter().flat_map(|part| filled(part, size)).collect();
+        }
+        if !parts.iter().any(|part| part.ends_piece)
+            && let Some(last) = parts.last_mut()
+        {
+            // What says nothing is billed when it is out.
+            (last.begins_piece, last.ends_piece) = (true, true);
         }
         let pieces = parts.iter().filter(|part| part.ends_piece).count();
         let bill = Bill { whole: answer.tokens(), pieces };
@@ -284,9 +291,13 @@ fn stream_type(wire: Wire) -> &'static str {
     }
 }
 
-fn refusal(refused: Refused) -> Body {
-    let parts = vec![Part::piece(refused.body)];
-    Body { status: refused.status, ..body("application/json", parts, Billed::default()) }
+/// An error object; where an array is expected, in one.
+fn error_body(error: String, wire: Wire) -> Body {
+    let error = match wire {
+        Wire::Events => error,
+        Wire::Array => format!("[{error}]"),
+    };
+    body("application/json", vec![Part::piece(error)], Billed::default())
 }
 
 fn body(content_type: &'static str, parts: Vec<Part>, whole: Billed) -> Body {

@@ -4,9 +4,11 @@
 
 mod api;
 mod delivery;
+mod dialects;
 mod faults;
 mod http2;
 mod observing;
+mod vendors;
 
 use gateway_testkit::raw_client::{Answer, Request};
 use gateway_testkit::{FakeUpstream, RawClient, Reply};

@@ -9,9 +9,9 @@ pub mod gemini;
 mod messages;
 mod responses;
 
+use gateway_testkit::Billed;
 use gateway_testkit::events::{Event, EventReader};
 use gateway_testkit::raw_client::Answer;
-use gateway_testkit::Billed;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -107,7 +107,7 @@ impl Told {
 }
 
 /// A stream's events: name and data.
-struct Events {
+pub struct Events {
     messages: Vec<(String, String)>,
     comments: usize,
 }

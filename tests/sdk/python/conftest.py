@@ -18,7 +18,8 @@ def groq():
 
 
 @pytest.fixture
-def messages():
+def sdk():
+    """Anthropic's."""
     with anthropic_client() as client:
         yield client
 

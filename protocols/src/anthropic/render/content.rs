@@ -21,6 +21,10 @@ pub(super) struct Said<'c, 'a> {
 }
 
 impl<'c, 'a> Said<'c, 'a> {
+    pub(super) fn by_user(parts: Vec<&'c Part<'a>>) -> Self {
+        Self { role: Role::User, parts }
+    }
+
     pub(super) fn role(&self) -> &'static str {
         match self.role {
             Role::User => "user",
@@ -49,9 +53,6 @@ pub(super) fn said<'c, 'a>(
                 None => all.push(Said { role: *role, parts: vec![part] }),
             }
         }
-    }
-    if all.is_empty() {
-        return Err(Untranslatable { member: "a request in which nothing is said".to_owned(), to: DIALECT });
     }
     for said in &mut all {
         // Stable, so that all else keeps its order.

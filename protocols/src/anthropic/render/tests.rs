@@ -145,6 +145,14 @@ fn a_message_of_which_nothing_stays_brings_its_neighbours_together() {
 }
 
 #[test]
+fn instructions_alone_are_what_the_user_says() {
+    let conversation = Conversation { system: vec![text("Count to ten.").into()], ..Conversation::default() };
+    let body = render(&conversation).unwrap();
+    assert_eq!(body["messages"], json!([{"role": "user", "content": "Count to ten."}]));
+    assert_eq!(body["system"], Value::Null);
+}
+
+#[test]
 fn thoughts_go_back_as_they_were_signed() {
     let turns = vec![
         user(vec![text("a")]),

@@ -149,11 +149,12 @@ fn a_text_answer_is_what_the_api_sends() {
     ]);
     let expected = json!({
         "id": "msg_9", "type": "message", "role": "assistant", "model": "claude-x",
-        "content": [{"type": "text", "text": "Hi there\n"}],
+        "content": [{"type": "text", "text": "Hi there\n", "citations": []}],
         "container": null, "stop_details": null, "stop_reason": "end_turn", "stop_sequence": null,
         "usage": {
             "input_tokens": 5, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 7, "output_tokens": 7,
             "output_tokens_details": {"thinking_tokens": 4},
+            "cache_creation": null, "inference_geo": null, "server_tool_use": null, "service_tier": null,
         },
     });
     assert_eq!(message(&events), expected);
@@ -176,7 +177,7 @@ fn the_signature_comes_just_before_its_blocks_stop() {
         {"type": "thinking", "thinking": "ab", "signature": "c2ln"},
         {"type": "redacted_thinking", "data": "xyz"},
         {"type": "thinking", "thinking": "c", "signature": ""},
-        {"type": "text", "text": "d"},
+        {"type": "text", "text": "d", "citations": []},
     ]);
     assert_eq!(message(&events)["content"], content);
     let data = data(&streamed(&events));
@@ -206,11 +207,11 @@ fn calls_that_take_turns_are_streamed_one_behind_the_other() {
     events.extend([arguments(1, "2}"), text("Done.")]);
     events.extend(finish(Finish::Stop));
     let expected = json!([
-        {"type": "text", "text": "Look:"},
-        {"type": "tool_use", "id": "id-0", "name": "tool-0", "input": {"a": 1}},
-        {"type": "tool_use", "id": "id-1", "name": "tool-1", "input": {"b": 2}},
-        {"type": "tool_use", "id": "id-2", "name": "tool-2", "input": {"c": 3}},
-        {"type": "text", "text": "Done."},
+        {"type": "text", "text": "Look:", "citations": []},
+        {"type": "tool_use", "id": "id-0", "name": "tool-0", "input": {"a": 1}, "caller": {"type": "direct"}},
+        {"type": "tool_use", "id": "id-1", "name": "tool-1", "input": {"b": 2}, "caller": {"type": "direct"}},
+        {"type": "tool_use", "id": "id-2", "name": "tool-2", "input": {"c": 3}, "caller": {"type": "direct"}},
+        {"type": "text", "text": "Done.", "citations": []},
     ]);
     let message = message(&events);
     assert_eq!(message["content"], expected);
@@ -277,7 +278,7 @@ fn the_words_of_a_refusal_are_text_and_its_reason_is_refusal() {
     let mut events = vec![start(), Event::Refusal("I can't ".to_owned()), Event::Refusal("help.".to_owned())];
     events.extend(finish(Finish::Stop));
     let message = message(&events);
-    assert_eq!(message["content"], json!([{"type": "text", "text": "I can't help."}]));
+    assert_eq!(message["content"], json!([{"type": "text", "text": "I can't help.", "citations": []}]));
     assert_eq!(message["stop_reason"], "refusal");
 }
 

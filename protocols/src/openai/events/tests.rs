@@ -378,3 +378,49 @@ fn a_frame_above_the_limit_or_without_json_is_a_fault() {
     assert!(matches!(read_every_way("data: <html>\n\n").1, Err(StreamFault::Malformed(_))));
     assert!(matches!(read_every_way("data: []\n\n").1, Err(StreamFault::Malformed(_))));
 }
+
+#[test]
+fn a_chunk_like_the_one_before_is_read_as_well_as_any() {
+    let piece = |name: &str, text: &str| delta(json!({name: text}));
+    let odd = "\u{e9}\"\\\n\u{1f600}";
+    let mut with_usage = piece("content", "f");
+    with_usage["usage"] = usage_chunk()["usage"].clone();
+    let said = [
+        piece("content", "a"),
+        piece("content", "b"),
+        piece("content", odd),
+        piece("content", ""),
+        piece("reasoning", "c"),
+        piece("reasoning", "d"),
+        piece("content", "e"),
+        with_usage,
+        piece("content", "g"),
+        stop("stop"),
+    ];
+    let (events, end) = read_every_way(&stream(&said));
+    let thinking = |text: &str| Event::Thinking(text.to_owned());
+    let expected = [
+        start(),
+        text("a"),
+        text("b"),
+        text(odd),
+        thinking("c"),
+        thinking("d"),
+        text("e"),
+        text("f"),
+        Event::Usage(REPORTED),
+        text("g"),
+        finish(Finish::Stop),
+        Event::End,
+    ];
+    assert_eq!((events.as_slice(), end), (expected.as_slice(), Ok(())));
+}
+
+#[test]
+fn a_preamble_about_the_prompt_does_not_name_the_answer() {
+    let preamble =
+        json!({"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]});
+    let said = [delta(json!({"content": "a"})), stop("stop")];
+    let with_preamble = [&[preamble], &said[..]].concat();
+    assert_eq!(read_every_way(&stream(&with_preamble)), read_every_way(&stream(&said)));
+}

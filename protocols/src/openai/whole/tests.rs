@@ -14,7 +14,6 @@ fn answer(message: Value, finish: &str) -> Value {
             "prompt_tokens_details": {"cached_tokens": 3},
             "completion_tokens_details": {"reasoning_tokens": 1},
         },
-        "system_fingerprint": null,
     })
 }
 
@@ -31,14 +30,14 @@ fn assert_keeps(message: Value, finish: &str) {
 
 #[test]
 fn an_answer_comes_out_as_it_went_in() {
-    assert_keeps(json!({"role": "assistant", "content": "Hi\n", "refusal": null}), "stop");
-    assert_keeps(json!({"role": "assistant", "content": "", "refusal": null}), "length");
-    assert_keeps(json!({"role": "assistant", "content": null, "refusal": "No."}), "stop");
+    assert_keeps(json!({"role": "assistant", "content": "Hi\n", "refusal": null, "annotations": []}), "stop");
+    assert_keeps(json!({"role": "assistant", "content": "", "refusal": null, "annotations": []}), "length");
+    assert_keeps(json!({"role": "assistant", "content": null, "refusal": "No.", "annotations": []}), "stop");
     let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
     let mut signed = call("b", "{\"n\": 1234567890123456789, \"x\": 1.0}");
     signed["extra_content"] = json!({"google": {"thought_signature": "sig=="}});
     assert_keeps(
-        json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [call("a", "{}"), signed]}),
+        json!({"role": "assistant", "content": null, "refusal": null, "annotations": [], "tool_calls": [call("a", "{}"), signed]}),
         "tool_calls",
     );
 }
@@ -47,7 +46,7 @@ fn an_answer_comes_out_as_it_went_in() {
 fn thoughts_come_out_each_with_its_signature() {
     assert_keeps(
         json!({
-            "role": "assistant", "content": "So.", "refusal": null,
+            "role": "assistant", "content": "So.", "refusal": null, "annotations": [],
             "reasoning_content": "hm",
             "reasoning_details": [
                 {"type": "reasoning.text", "text": "hm", "signature": "s0", "index": 0},

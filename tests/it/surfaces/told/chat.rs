@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Events, Told, Tokens, count, has, parsed, text};
+use super::{Call, Events, Tokens, Told, count, has, parsed, text};
 
 pub fn whole(body: &[u8]) -> Told {
     let json = parsed(&String::from_utf8_lossy(body));
@@ -53,7 +53,7 @@ pub fn stream(events: &Events) -> Told {
 }
 
 fn chunk(json: &Value, told: &mut Told) {
-    has(json, &["id", "object", "created", "model", "choices", "usage"]);
+    has(json, &["id", "object", "created", "model", "choices"]);
     assert_eq!(json["object"], "chat.completion.chunk");
     let first = head(json);
     if told.id.is_empty() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Events, Told, Tokens, count, parsed, raw, text};
+use super::{Call, Events, Tokens, Told, count, parsed, raw, text};
 
 pub fn whole(body: &[u8]) -> Told {
     let mut told = Told::default();
@@ -24,8 +24,8 @@ pub fn stream(events: &Events) -> Told {
 
 /// The elements of a stream that came as one array.
 pub fn array(body: &[u8]) -> Told {
-    let elements: Vec<Box<serde_json::value::RawValue>> =
-        serde_json::from_slice(body).unwrap_or_else(|fault| panic!("{fault}: {}", String::from_utf8_lossy(body)));
+    let elements: Vec<Box<serde_json::value::RawValue>> = serde_json::from_slice(body)
+        .unwrap_or_else(|fault| panic!("{fault}: {}", String::from_utf8_lossy(body)));
     let mut told = Told::default();
     elements.iter().for_each(|element| object(element.get(), &mut told));
     told.ended = told.errors.is_empty() && told.finish.is_some() && told.tokens.is_some();
@@ -39,6 +39,13 @@ fn object(written: &str, told: &mut Told) {
         text(&json["error"], "message");
         text(&json["error"], "status");
         told.errors.push(json["error"].clone());
+        return;
+    }
+    if json["responseId"].is_null() {
+        let nothing = serde_json::json!({"candidates": [
+            {"content": {"parts": [{"text": ""}], "role": "model"}, "index": 0}]});
+        assert_eq!(json, nothing, "what has no id says nothing");
+        told.signs_of_life += 1;
         return;
     }
     (told.id, told.model) = (text(&json, "responseId"), text(&json, "modelVersion"));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Events, Told, Tokens, count, has, parsed, raw, text};
+use super::{Call, Events, Tokens, Told, count, has, parsed, raw, text};
 
 pub fn whole(body: &[u8]) -> Told {
     let written = String::from_utf8_lossy(body);
@@ -51,7 +51,9 @@ pub fn stream(events: &Events) -> Told {
             "message_start" => {
                 assert!(told.id.is_empty(), "two beginnings");
                 let message = &json["message"];
-                assert!(message["stop_reason"].is_null() && message["content"].as_array().unwrap().is_empty());
+                assert!(
+                    message["stop_reason"].is_null() && message["content"].as_array().unwrap().is_empty()
+                );
                 let life = told.signs_of_life;
                 told = Told { signs_of_life: life, ..begun(message) };
                 reading.usage = message["usage"].clone();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Events, Told, Tokens, count, has, parsed, text};
+use super::{Call, Events, Tokens, Told, count, has, parsed, text};
 
 /// What the SDK's types require of a response.
 const MEMBERS: [&str; 12] = [
