@@ -21,6 +21,7 @@ use gateway_actors::job::Memo;
 use gateway_actors::{Client, Refusal, Target, View};
 use gateway_limits::{Ask, Price};
 use http::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use warp::reply::Response;
 
 use crate::charge::Charge;
@@ -37,6 +38,12 @@ const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
 /// How long a request waits for its dispatch, a pool's queue not counted: actors answer in microseconds, or
 /// are being restarted.
 const ADMISSION_WAIT: Duration = Duration::from_secs(10);
+
+/// What must not stand in an element of a header's list as it is; characters beyond ASCII never do.
+const NOT_IN_LIST: &AsciiSet = &CONTROLS.add(b',').add(b'%');
+
+/// The most of a left-out member's name that is shown, in bytes. Paths of real members are half as long.
+const DROPPED_NAME_MAX: usize = 128;
 
 /// Headers of an answer after dispatch.
 const HEADERS_EXPECTED: usize = 24;
@@ -173,7 +180,7 @@ impl Shown {
             headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));
         }
         if !self.dropped.is_empty() {
-            let names = HeaderValue::try_from(self.dropped.join(", "));
+            let names = HeaderValue::try_from(list_of(&self.dropped));
             headers.extend(names.map(|names| (X_GATEWAY_DROPPED.clone(), names)));
         }
         headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from_static("1"));
@@ -194,6 +201,15 @@ impl Shown {
         let fault = Fault::of_call(&self.target.provider, fault);
         self.sign(exchange, respond::respond(exchange.dialect, &fault, exchange.id.as_str()), None)
     }
+}
+
+/// Names that a caller made up, as a list that a header can hold.
+fn list_of(names: &[String]) -> String {
+    let names = names.iter().map(|name| {
+        let shown = &name[..name.floor_char_boundary(DROPPED_NAME_MAX)];
+        utf8_percent_encode(shown, NOT_IN_LIST).to_string()
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// W3C Server-Timing, in milliseconds: ours to the hundredth, the upstream's to the tenth.

@@ -34,6 +34,7 @@ async fn every_provider_answers_in_the_seeds_exact_shape() {
                 (config["maxOutputTokens"].clone(), config["temperature"].clone())
             }
             "anthropic" => (sent["max_tokens"].clone(), sent["temperature"].clone()),
+            "plain" => (sent["max_tokens"].clone(), sent["temperature"].clone()),
             _ => (sent["max_completion_tokens"].clone(), sent["temperature"].clone()),
         };
         assert_eq!((cap, temperature), (json!(150), json!(0.7)), "{provider}: {sent}");
