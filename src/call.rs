@@ -275,6 +275,7 @@ impl Call {
     ) -> Result<Whole, UpstreamFault> {
         let until = [(Clock::Answer, sent, Some(self.timeouts.answer)), self.total()];
         let head = self.head(charge, sent, until, false).await?;
+        self.note_cached(charge, &head.headers);
         let (content_type, processing_ms) = passed(&head.headers);
         let mut body = decode::decoded(head.body, head.headers.get(CONTENT_ENCODING))
             .ok_or(UpstreamFault::Undecodable)?;
@@ -315,6 +316,7 @@ impl Call {
     ) -> Result<(AnswerBody, Option<HeaderValue>), UpstreamFault> {
         let until = [(Clock::FirstToken, sent, Some(self.timeouts.first_token)), self.total()];
         let head = self.head(charge, sent, until, true).await?;
+        self.note_cached(charge, &head.headers);
         let (content_type, processing_ms) = passed(&head.headers);
         let mut body = decode::decoded(head.body, head.headers.get(CONTENT_ENCODING))
             .ok_or(UpstreamFault::Undecodable)?;
@@ -333,11 +335,22 @@ impl Call {
         Ok((body, processing_ms))
     }
 
+    /// Some providers count what they read from a cache in a header, and leave it out of the usage.
+    fn note_cached(&self, charge: &mut Charge, headers: &HeaderMap) {
+        let named = self.provider.quirks.cached_tokens_header.as_ref();
+        let told = named.and_then(|name| headers.get(name)).and_then(|value| value.to_str().ok());
+        if let Some(tokens) = told.and_then(|tokens| tokens.trim().parse().ok()) {
+            charge.read_from_cache(tokens);
+        }
+    }
+
     /// A success that is no event stream: an error object says more than its content type.
     async fn not_a_stream(&self, body: &mut AnswerBody, until: [Limit; 2]) -> UpstreamFault {
         match self.collect(body, ERROR_BODY_MAX, until).await.map(|bytes| ChatAnswer::read(&bytes)) {
+            // A whole answer in another protocol is none in this one.
+            Ok(Ok(_) | Err(AnswerFault::NoChoices)) => UpstreamFault::NoEventStream,
             Ok(Err(fault)) => UpstreamFault::Answer(fault),
-            Ok(Ok(_)) | Err(UpstreamFault::TooLarge) => UpstreamFault::NoEventStream,
+            Err(UpstreamFault::TooLarge) => UpstreamFault::NoEventStream,
             Err(fault) => fault,
         }
     }

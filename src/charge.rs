@@ -21,12 +21,14 @@ pub struct Charge {
     admission: Admission,
     lease: Lease,
     prompt_tokens: u64,
+    /// Prompt tokens read from a cache, where the answer's head alone says so.
+    cached_tokens: u64,
 }
 
 impl Charge {
     /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate.
     pub fn new(dispatch: Dispatch, prompt_tokens: u64) -> Self {
-        Self { admission: dispatch.admission, lease: dispatch.lease, prompt_tokens }
+        Self { admission: dispatch.admission, lease: dispatch.lease, prompt_tokens, cached_tokens: 0 }
     }
 
     /// Whom to call.
@@ -42,6 +44,11 @@ impl Charge {
     /// The first byte of an answer came, this long after sending.
     pub fn answered(&mut self, first_byte: Duration) {
         self.lease.answered(first_byte);
+    }
+
+    /// The answer's head says that so much of the prompt was read from a cache.
+    pub fn read_from_cache(&mut self, tokens: u64) {
+        self.cached_tokens = tokens;
     }
 
     /// Waits until the reservation is written: nothing of the answer goes out before.
@@ -85,10 +92,19 @@ impl Charge {
     /// relayed. Returns once the settlement is with the limiter, so before the last byte leaves.
     pub fn complete(self, reported: Option<Usage>, output: impl FnOnce() -> Usage) {
         let booking = match reported {
-            Some(usage) => Booking { attempts: ATTEMPTS, ..Booking::reported(usage) },
+            Some(usage) => Booking { attempts: ATTEMPTS, ..Booking::reported(self.with_cached(usage)) },
             None => self.counted(output()),
         };
         self.admission.settle(booking);
+    }
+
+    /// A report that tells no cached tokens, with those of the head.
+    fn with_cached(&self, usage: Usage) -> Usage {
+        if usage.cache_read > 0 {
+            return usage;
+        }
+        let cache_read = self.cached_tokens.min(usage.input);
+        Usage { input: usage.input - cache_read, cache_read, ..usage }
     }
 
     fn counted(&self, output: Usage) -> Booking {

@@ -266,7 +266,10 @@ impl Front {
             Route::Embeddings => plain::embeddings(self, exchange, client, body, pass).await,
             Route::Completions => plain::completions(self, exchange, client, body, pass).await,
             Route::Response => kept::response(self, exchange, client, rest, body, pass).await,
-            Route::Passed => passed::with_model(self, exchange, client, endpoint, body, pass).await,
+            Route::Passed => {
+                let passing = passed::Passing { endpoint, is_free: false, key: None };
+                passed::with_model(self, exchange, client, passing, body, pass).await
+            }
             Route::Kept => passed::without_model(self, exchange, client, endpoint, rest, body, pass).await,
             Route::Generate => generate::generate(self, exchange, client, &body).await,
             // No other line of the table is for clients.

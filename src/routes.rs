@@ -94,7 +94,7 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 64] = [
+pub static ROUTES: [Line; 65] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -103,6 +103,7 @@ pub static ROUTES: [Line; 64] = [
     line(Method::POST, "/v1/responses", Client("responses"), Route::Responses),
     line(Method::POST, "/openai/v1/responses", Client("responses"), Route::Responses),
     line(Method::POST, "/v1beta/models/*", Client("messages"), Route::GeminiModel),
+    line(Method::POST, "/v1/models/*", Client("messages"), Route::GeminiModel),
     line(Method::POST, "/v1/embeddings", Client("embeddings"), Route::Embeddings),
     line(Method::POST, "/openai/v1/embeddings", Client("embeddings"), Route::Embeddings),
     line(Method::POST, "/v1/completions", Client("completions"), Route::Completions),

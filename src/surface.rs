@@ -196,6 +196,7 @@ pub fn outgoing(asked: &Asked, upstream: Upstream<'_>) -> Result<Outgoing, Fault
         max_output: upstream.max_output,
         cap_member: upstream.capability.cap_member.unwrap_or_default(),
         takes_temperature: upstream.capability.takes_temperature,
+        asks_for_usage: !upstream.provider.quirks.tells_usage_unasked,
     };
     let is_lenient = upstream.provider.is_lenient;
     let (body, dropped) =
@@ -243,11 +244,22 @@ pub fn gemini_path(model: &str, method: &str) -> String {
     format!("/{collection}{}:{method}", utf8_percent_encode(model, SEGMENT))
 }
 
+/// A translated answer's id: the request's own, in the form that the protocol's ids have.
+fn answer_id(protocol: Protocol, request_id: &str) -> String {
+    let prefix = match protocol {
+        Protocol::Chat => "chatcmpl-",
+        Protocol::Messages => "msg_",
+        Protocol::Responses => "resp_",
+        Protocol::Gemini => "",
+    };
+    format!("{prefix}{}", request_id.trim_start_matches("req_"))
+}
+
 /// How the upstream's stream becomes the client's.
 pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> Box<dyn AnswerStream> {
     let from = spoken(upstream.provider, asked.protocol());
     let options = AnswerOptions {
-        id,
+        id: &answer_id(asked.protocol(), id),
         model: upstream.model,
         created,
         show_usage: asked.shows_usage(),
@@ -262,7 +274,7 @@ pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> 
 pub fn read_whole(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> ReadWhole {
     let (request, asked) = (asked.body().clone(), asked.protocol());
     let from = spoken(upstream.provider, asked);
-    let (id, model) = (id.to_owned(), upstream.model.to_owned());
+    let (id, model) = (answer_id(asked, id), upstream.model.to_owned());
     Box::new(move |body| {
         if from == asked {
             let answer = match from {

@@ -15,6 +15,7 @@ const TARGET: Target<'static> = Target {
     max_output: 4096,
     cap_member: CapMember::MaxTokens,
     takes_temperature: true,
+    asks_for_usage: true,
 };
 
 fuzz_target!(|body: &[u8]| {

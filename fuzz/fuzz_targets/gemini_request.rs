@@ -41,6 +41,7 @@ fuzz_target!(|input: &[u8]| {
         max_output: 4096,
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 8 != 0,
+        asks_for_usage: true,
     };
     let mut losses = Losses::new("Gemini", true);
     let rendered = gemini::render_request(&conversation, &target, &mut losses).expect("lenient");

@@ -43,6 +43,7 @@ fuzz_target!(|input: &[u8]| {
         max_output: 4096,
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 4 != 0,
+        asks_for_usage: true,
     };
     // Only a request in which nothing is said is refused by a lenient translation.
     let mut losses = Losses::new(DIALECT, true);

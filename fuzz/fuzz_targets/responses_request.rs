@@ -45,6 +45,7 @@ fuzz_target!(|input: &[u8]| {
         max_output: 4096,
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 4 != 0,
+        asks_for_usage: true,
     };
     let mut losses = Losses::new("the Responses API", true);
     let Ok(rendered) = responses::render_request(&conversation, &target, &mut losses) else { return };

@@ -42,6 +42,7 @@ fuzz_target!(|input: &[u8]| {
         max_output: 4096,
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
+        asks_for_usage: true,
     };
     if let Ok((request, _)) = translate::request(from, to, &body, choice & 16 != 0, &target, true) {
         assert_json(&request);

@@ -4,7 +4,7 @@
 //!
 //! The best of several rounds is told: what else the machine does only makes a round slower.
 
-#![allow(clippy::print_stdout, reason = "a benchmark speaks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "a benchmark speaks to whoever runs it")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -313,6 +313,8 @@ pub struct Target<'a> {
     pub cap_member: CapMember,
     /// Whether a temperature other than the model's own may be given.
     pub takes_temperature: bool,
+    /// Whether a chat stream may be asked for its usage; servers that refuse `stream_options` tell it unasked.
+    pub asks_for_usage: bool,
 }
 
 /// A member that the other side has no equal for.

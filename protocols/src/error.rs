@@ -26,7 +26,7 @@ pub enum Dialect {
     OpenAi,
     /// Anthropic's, on `/v1/messages`.
     Anthropic,
-    /// Gemini's, below `/v1beta`.
+    /// Gemini's, below `/v1beta` and for its methods below `/v1/models`.
     Gemini,
 }
 
@@ -38,14 +38,23 @@ impl Dialect {
         };
         if below("/v1/messages") {
             Self::Anthropic
+        } else if below("/v1beta") || is_gemini_method(path) {
+            Self::Gemini
         } else if below("/v1") || below("/openai/v1") {
             Self::OpenAi
-        } else if below("/v1beta") {
-            Self::Gemini
         } else {
             Self::Seed
         }
     }
+}
+
+/// Whether this is a method of Gemini's API, whose version `v1` has its models where OpenAI's has its own. Models'
+/// names may have colons in them.
+fn is_gemini_method(path: &str) -> bool {
+    let model = path.strip_prefix("/v1/models/").and_then(|rest| rest.rsplit_once(':'));
+    model.is_some_and(|(_, method)| {
+        matches!(method, "generateContent" | "streamGenerateContent" | "countTokens")
+    })
 }
 
 /// What there is to say about a refused or failed request. Each dialect shows the part that it has

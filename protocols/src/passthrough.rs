@@ -3,7 +3,8 @@
 //! Owns     the search for the name, and its replacement.
 //! Called   by the handlers of images, audio, moderations, files and batches.
 //! Bounded  by the body; one pass over a form, a scan of JSON.
-//! Fails    never: a body without a name that can be found has none.
+//! Fails    with [`RequestFault::Duplicate`] for a name that comes twice: readers disagree on which one counts. A body
+//!          without a name that can be found has none.
 //!
 //! A form is RFC 7578's multipart/form-data: parts between `--BOUNDARY` lines, each with headers and a blank line.
 
@@ -12,7 +13,9 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 
-use crate::json::{Cursor, Kind, Value, quoted, utf8};
+use crate::json::{Cursor, JsonFault, Kind, Span, Value, quoted, utf8};
+use crate::openai::RequestFault;
+use crate::splice::Splice;
 use crate::usage::{self, Usage};
 
 /// A model's name and where it is written.
@@ -26,7 +29,10 @@ pub struct Named {
 }
 
 /// The model that a body names. `content_type` is the request's.
-pub fn model(body: &[u8], content_type: &str) -> Option<Named> {
+///
+/// # Errors
+/// [`RequestFault::Duplicate`] when it names two.
+pub fn model(body: &[u8], content_type: &str) -> Result<Option<Named>, RequestFault> {
     match boundary(content_type) {
         Some(boundary) => form_field(body, boundary, "model"),
         None => json_member(body, "model"),
@@ -51,12 +57,28 @@ pub fn renamed(body: &Bytes, named: &Named, model: &str) -> Bytes {
 
 /// The top-level `id` of a JSON answer.
 pub fn id(body: &[u8]) -> Option<String> {
-    json_member(body, "id").map(|id| id.name)
+    text_member(body, "id").ok().flatten()
 }
 
 /// The text of a top-level member of a JSON body.
-pub fn text_member(body: &[u8], name: &str) -> Option<String> {
-    json_member(body, name).map(|member| member.name)
+///
+/// # Errors
+/// [`RequestFault::Duplicate`] when it is there twice.
+pub fn text_member(body: &[u8], name: &'static str) -> Result<Option<String>, RequestFault> {
+    Ok(json_member(body, name)?.map(|member| member.name))
+}
+
+/// The files that a batch has written, or each batch of a list.
+pub fn files_written(body: &[u8]) -> Vec<String> {
+    let of_one = |batch: &[u8]| {
+        let names = ["output_file_id", "error_file_id"];
+        names.into_iter().filter_map(|name| text_member(batch, name).ok().flatten()).collect::<Vec<_>>()
+    };
+    let mut files = of_one(body);
+    if let Some(list) = List::read(body) {
+        files.extend(list.elements.iter().flat_map(|batch| of_one(batch.raw.as_bytes())));
+    }
+    files
 }
 
 /// What an answer says was used, in either of OpenAI's ways of counting; `None` where it says nothing.
@@ -73,43 +95,84 @@ pub fn usage(body: &[u8]) -> Option<Usage> {
     None
 }
 
-/// A list's `data` with only those elements whose `id` is wanted; `None` for what is no such list.
+/// A list's `data` with only those elements whose `id` is wanted, and its `first_id` and `last_id` after them; `None` for
+/// what is no such list.
 pub fn filtered(body: &[u8], mut is_wanted: impl FnMut(&str) -> bool) -> Option<Bytes> {
-    let text = utf8(body).ok()?;
-    let mut cursor = Cursor::new(text);
-    cursor.enter_object().ok()?;
-    while let Some(key) = cursor.next_key().ok()? {
-        if key.name != "data" {
-            cursor.value().ok()?;
-            continue;
+    let list = List::read(body)?;
+    let kept = list.elements.iter().filter_map(|element| {
+        let id = id(element.raw.as_bytes()).filter(|id| is_wanted(id))?;
+        Some((id, element.raw))
+    });
+    let kept: Vec<(String, &str)> = kept.collect();
+    let data: Vec<&str> = kept.iter().map(|(_, raw)| *raw).collect();
+    let mut splice = Splice::new(body);
+    splice.replace(list.data, format!("[{}]", data.join(",")));
+    for (place, of) in [(list.first_id, kept.first()), (list.last_id, kept.last())] {
+        if let Some(place) = place {
+            splice.replace(place, of.map_or_else(|| "null".to_owned(), |(id, _)| quoted(id)));
         }
-        let start = cursor.position();
-        cursor.enter_array().ok()?;
-        let mut kept: Vec<Value<'_>> = Vec::new();
-        while cursor.next_element().ok()? {
-            let element = cursor.value().ok()?;
-            if json_member(element.raw.as_bytes(), "id").is_some_and(|id| is_wanted(&id.name)) {
-                kept.push(element);
-            }
-        }
-        let data: Vec<&str> = kept.iter().map(|element| element.raw).collect();
-        let (before, after) = (text.get(..start)?, text.get(cursor.position()..)?);
-        return Some(format!("{before}[{}]{after}", data.join(",")).into());
     }
-    None
+    Some(splice.apply().into())
 }
 
-fn json_member(body: &[u8], name: &str) -> Option<Named> {
-    let mut cursor = Cursor::new(utf8(body).ok()?);
-    cursor.enter_object().ok()?;
-    while let Some(key) = cursor.next_key().ok()? {
-        let value = cursor.value().ok()?;
-        if key.name == name && value.kind == Kind::String {
-            let name = value.as_text()?.into_owned();
-            return Some(Named { name, place: value.span.range(), is_json: true });
+/// A page of a list.
+struct List<'a> {
+    data: Span,
+    elements: Vec<Value<'a>>,
+    first_id: Option<Span>,
+    last_id: Option<Span>,
+}
+
+impl<'a> List<'a> {
+    fn read(body: &'a [u8]) -> Option<Self> {
+        let (mut data, mut first_id, mut last_id) = (None, None, None);
+        let walked = members(body, |name, value| match name {
+            "data" if value.kind == Kind::Array => data = Some(value),
+            "first_id" => first_id = Some(value.span),
+            "last_id" => last_id = Some(value.span),
+            _ => {}
+        });
+        walked.ok()?;
+        let data = data?;
+        let mut cursor = Cursor::new(data.raw);
+        cursor.enter_array().ok()?;
+        let mut elements = Vec::new();
+        while cursor.next_element().ok()? {
+            elements.push(cursor.value().ok()?);
         }
+        Some(Self { data: data.span, elements, first_id, last_id })
     }
-    None
+}
+
+/// A text that is a top-level member; none in what is no JSON object.
+fn json_member(body: &[u8], wanted: &'static str) -> Result<Option<Named>, RequestFault> {
+    let (mut found, mut times) = (None, 0);
+    let walked = members(body, |name, value| {
+        if name == wanted {
+            found = Some(value);
+            times += 1;
+        }
+    });
+    match (walked, found) {
+        (Ok(()), _) if times > 1 => Err(RequestFault::Duplicate { param: wanted }),
+        (Ok(()), Some(value)) => Ok(value.as_text().map(|name| Named {
+            name: name.into_owned(),
+            place: value.span.range(),
+            is_json: true,
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// Visits the top-level members of a JSON object.
+fn members<'a>(body: &'a [u8], mut visit: impl FnMut(&str, Value<'a>)) -> Result<(), JsonFault> {
+    let mut cursor = Cursor::new(utf8(body)?);
+    cursor.enter_object()?;
+    while let Some(key) = cursor.next_key()? {
+        let value = cursor.value()?;
+        visit(&key.name, value);
+    }
+    cursor.finish()
 }
 
 /// The boundary of a form's content type.
@@ -126,7 +189,17 @@ fn boundary(content_type: &str) -> Option<&str> {
 }
 
 /// The value of a form's text field.
-fn form_field(body: &[u8], boundary: &str, wanted: &str) -> Option<Named> {
+fn form_field(body: &[u8], boundary: &str, wanted: &'static str) -> Result<Option<Named>, RequestFault> {
+    let mut fields = form_fields(body, boundary, wanted).unwrap_or_default();
+    match fields.len() {
+        0 | 1 => Ok(fields.pop()),
+        _ => Err(RequestFault::Duplicate { param: wanted }),
+    }
+}
+
+/// All fields of that name; none in what is no form.
+fn form_fields(body: &[u8], boundary: &str, wanted: &str) -> Option<Vec<Named>> {
+    let mut fields = Vec::new();
     let delimiter = format!("--{boundary}");
     let mut starts = memmem::find_iter(body, delimiter.as_bytes()).map(|at| at + delimiter.len());
     let mut start = starts.next()?;
@@ -139,19 +212,17 @@ fn form_field(body: &[u8], boundary: &str, wanted: &str) -> Option<Named> {
             let (name, value) = line.split_once(':').unwrap_or_default();
             name.trim().eq_ignore_ascii_case("content-disposition")
                 && value.split(';').any(|parameter| {
-                    parameter
-                        .trim()
-                        .strip_prefix("name=")
-                        .is_some_and(|name| name.trim_matches('"') == wanted)
+                    let (name, value) = parameter.split_once('=').unwrap_or_default();
+                    name.trim().eq_ignore_ascii_case("name") && value.trim().trim_matches('"') == wanted
                 })
         });
         if is_wanted {
             let place = part.start + blank + 4..part.end.saturating_sub(2);
             let name = std::str::from_utf8(body.get(place.clone())?).ok()?.to_owned();
-            return Some(Named { name, place, is_json: false });
+            fields.push(Named { name, place, is_json: false });
         }
     }
-    None
+    Some(fields)
 }
 
 #[cfg(test)]
@@ -171,11 +242,11 @@ mod tests {
     #[test]
     fn a_model_is_found_in_json_and_in_a_form_and_only_its_name_is_changed() {
         let json = Bytes::from(r#"{"a": [1, {"model": "no"}], "model" : "whisper-1", "n":1}"#);
-        let named = model(&json, "application/json").unwrap();
+        let named = model(&json, "application/json").unwrap().unwrap();
         assert_eq!(named.name, "whisper-1");
         let expected = r#"{"a": [1, {"model": "no"}], "model" : "other", "n":1}"#;
         assert_eq!(renamed(&json, &named, "other"), expected);
-        let named = model(&form("openai/whisper-1"), FORM).unwrap();
+        let named = model(&form("openai/whisper-1"), FORM).unwrap().unwrap();
         assert_eq!(named.name, "openai/whisper-1");
         assert_eq!(renamed(&form("openai/whisper-1"), &named, "whisper-1"), form("whisper-1"));
     }
@@ -184,8 +255,8 @@ mod tests {
     fn a_body_without_a_model_has_none_and_nothing_panics() {
         for body in ["", "{", "[]", "{\"model\": 7}", "--xyz", "--xyz\r\n--xyz--", "--xyz\r\n\r\n\r\n--xyz--"]
         {
-            assert_eq!(model(body.as_bytes(), "application/json"), None);
-            assert_eq!(model(body.as_bytes(), FORM), None);
+            assert_eq!(model(body.as_bytes(), "application/json"), Ok(None));
+            assert_eq!(model(body.as_bytes(), FORM), Ok(None));
         }
         let whole = form("m");
         for cut in 0..whole.len() {
@@ -194,11 +265,37 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_comes_twice_is_refused() {
+        let twice = Err(RequestFault::Duplicate { param: "model" });
+        for body in [r#"{"model":"a","model":"a"}"#, r#"{"model":7,"x":1,"mod\u0065l":"b"}"#] {
+            assert_eq!(model(body.as_bytes(), "application/json"), twice);
+        }
+        let field = |head: &str| format!("--xyz\r\n{head}\r\n\r\nm\r\n");
+        let form = [
+            field("Content-Disposition: form-data; name=\"model\""),
+            field("content-disposition: form-data; NAME=model"),
+            "--xyz--\r\n".to_owned(),
+        ];
+        assert_eq!(model(form.concat().as_bytes(), FORM), twice);
+        let file = br#"{"input_file_id":"mine","input_file_id":"theirs"}"#;
+        assert!(text_member(file, "input_file_id").is_err());
+    }
+
+    #[test]
+    fn the_files_of_batches_are_found_in_one_and_in_a_list() {
+        let one = br#"{"id":"batch_1","output_file_id":"file-1","error_file_id":null}"#;
+        assert_eq!(files_written(one), ["file-1"]);
+        let list = br#"{"data":[{"output_file_id":"file-1"},{"error_file_id":"file-2"},{"id":"file-3"}]}"#;
+        assert_eq!(files_written(list), ["file-1", "file-2"]);
+    }
+
+    #[test]
     fn a_list_shows_only_what_is_wanted_and_keeps_the_rest_of_its_bytes() {
-        let list =
-            r#"{"object":"list", "data": [ {"id":"a","n":1.0}, {"id":"b"} ,{"x":1}], "has_more":false}"#;
-        let expected = r#"{"object":"list", "data":[{"id":"a","n":1.0}], "has_more":false}"#;
+        let list = r#"{"object":"list", "data": [ {"id":"a","n":1.0}, {"id":"b"} ,{"x":1}], "first_id":"c", "last_id": "b", "has_more":false}"#;
+        let expected = r#"{"object":"list", "data": [{"id":"a","n":1.0}], "first_id":"a", "last_id": "a", "has_more":false}"#;
         assert_eq!(filtered(list.as_bytes(), |id| id == "a").unwrap(), expected);
+        let nothing = r#"{"object":"list", "data": [], "first_id":null, "last_id": null, "has_more":false}"#;
+        assert_eq!(filtered(list.as_bytes(), |_| false).unwrap(), nothing);
         assert_eq!(filtered(b"{}", |_| true), None);
     }
 

@@ -61,7 +61,7 @@ pub async fn responses(
 ) -> Result<Response, Fault> {
     let request = ResponsesRequest::read(body.bytes())?;
     let earlier = match request.previous_response_id() {
-        Some(id) => Some((id.to_owned(), owned(front, exchange, client, id).await?)),
+        Some(id) => Some((id.to_owned(), owned(front, exchange, client, "response", id).await?)),
         None => None,
     };
     let asked = Asked::Responses(request);

@@ -10,6 +10,7 @@ use gateway_actors::ledger::{self, AnswerOwner};
 use gateway_actors::{Client, Target};
 use gateway_limits::Price;
 use gateway_protocols::event::WholeAnswer;
+use gateway_protocols::passthrough;
 use http::Method;
 use warp::reply::Response;
 
@@ -19,11 +20,14 @@ use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
 
 use super::ask::{Sent, call, upstream_method};
-use super::passed;
+use super::passed::{self, Passing};
 use super::{Asking, Dispatched, dispatch};
 
 /// The endpoint's name, as the ledger has it.
 const ENDPOINT: &str = "responses";
+
+/// What stands in an id's place to have an input's tokens counted.
+const COUNTING: &str = "input_tokens";
 
 /// What stands for the model in the ledger: nobody says which one made the answer.
 const NO_MODEL: &str = "-";
@@ -37,20 +41,32 @@ pub async fn response(
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    if let (&Method::POST, "compact" | "input_tokens") = (&exchange.method, rest) {
-        return passed::with_model(front, exchange, client, ENDPOINT, body, in_flight).await;
+    if let (&Method::POST, "compact" | COUNTING) = (&exchange.method, rest) {
+        let key = match passthrough::text_member(body.bytes(), "previous_response_id")? {
+            Some(id) => Some(owned(front, exchange, client, "response", &id).await?.key),
+            None => None,
+        };
+        let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, key };
+        let answer = passed::with_model(front, exchange, client, passing, body, in_flight).await;
+        // A provider without it has no such route.
+        return answer.map_err(|fault| match fault {
+            Fault::NotServed { .. } => {
+                Fault::NotFound { what: "method of the provider", name: rest.to_owned() }
+            }
+            fault => fault,
+        });
     }
-    let (id, below) = rest.split_once('/').map_or((rest, ""), |(id, below)| (id, below));
+    let (id, below) = rest.split_once('/').map_or((rest, None), |(id, below)| (id, Some(below)));
     let is_known = matches!(
         (&exchange.method, below),
-        (&Method::GET | &Method::HEAD, "" | "input_items")
-            | (&Method::DELETE, "")
-            | (&Method::POST, "cancel")
+        (&Method::GET | &Method::HEAD, None | Some("input_items"))
+            | (&Method::DELETE, None)
+            | (&Method::POST, Some("cancel"))
     );
     if !is_known {
         return Err(Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() });
     }
-    let owner = owned(front, exchange, client, id).await?;
+    let owner = owned(front, exchange, client, "response", id).await?;
     let resolved = at(exchange, client, &owner)?;
     let asking = Asking {
         endpoint: ENDPOINT,
@@ -82,14 +98,15 @@ pub async fn response(
     })
 }
 
-/// Whose a response is, if it is this client's.
+/// Whose a response, file or batch is, if it is this client's; `what` says which for an error.
 pub(super) async fn owned(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
+    what: &'static str,
     id: &str,
 ) -> Result<AnswerOwner, Fault> {
-    let unknown = || Fault::NotFound { what: "response", name: id.to_owned() };
+    let unknown = || Fault::NotFound { what, name: id.to_owned() };
     let owner = match front.gateway.shared().recent_answer(id) {
         Some(owner) => Some(owner),
         None if exchange.live.settings.ledger.durability.is_none() => None,

@@ -22,6 +22,10 @@ pub async fn list(front: &Front, exchange: &Exchange, client: &Client) -> Result
         let list = json!({"data": data, "has_more": false, "first_id": first, "last_id": last});
         return Ok(respond::json(list.to_string()));
     }
+    if is_geminis(exchange) {
+        let models: Vec<Value> = models.keys().map(|id| geminis(id)).collect();
+        return Ok(respond::json(json!({"models": models}).to_string()));
+    }
     let data: Vec<Value> = models.iter().map(|(id, owner)| shown(id, owner)).collect();
     Ok(respond::json(json!({"object": "list", "data": data}).to_string()))
 }
@@ -49,6 +53,11 @@ fn is_anthropics(exchange: &Exchange) -> bool {
     exchange.headers.contains_key("anthropic-version")
 }
 
+/// Google's SDKs ask for the same path, too, with a key in their own header.
+fn is_geminis(exchange: &Exchange) -> bool {
+    exchange.headers.contains_key("x-goog-api-key")
+}
+
 fn anthropics(id: &str) -> Value {
     json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"})
 }
@@ -61,7 +70,11 @@ fn geminis(id: &str) -> Value {
 /// One model, if the client may use it. The id may hold `/`, written as it is or as `%2F`.
 pub async fn one(front: &Front, exchange: &Exchange, client: &Client, id: &str) -> Result<Response, Fault> {
     let (id, owner) = found(front, exchange, client, id).await?;
-    let model = if is_anthropics(exchange) { anthropics(&id) } else { shown(&id, &owner) };
+    let model = match (is_anthropics(exchange), is_geminis(exchange)) {
+        (true, _) => anthropics(&id),
+        (false, true) => geminis(&id),
+        (false, false) => shown(&id, &owner),
+    };
     Ok(respond::json(model.to_string()))
 }
 

@@ -31,29 +31,44 @@ use super::generative::resolved;
 use super::kept::owned;
 use super::{Asking, Dispatched, Shown, dispatch, price};
 
+/// The endpoint of batches, by its name in the ledger.
+const BATCHES: &str = "batches";
+
 /// What stands for the model in the ledger where a request names none.
 const NO_MODEL: &str = "-";
+
+/// How a request that names a model is passed.
+#[derive(Debug)]
+pub struct Passing {
+    /// The endpoint's name.
+    pub endpoint: &'static str,
+    /// Whether nothing is generated, so that no token is charged.
+    pub is_free: bool,
+    /// The one key that will do.
+    pub key: Option<Arc<str>>,
+}
 
 /// Answers a request that names a model, in JSON or in a form: images, audio, moderations.
 pub async fn with_model(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    endpoint: &'static str,
+    passing: Passing,
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let named = passthrough::model(body.bytes(), content_type(exchange)).ok_or(Fault::NoModel)?;
+    let Passing { endpoint, is_free, key } = passing;
+    let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
     let resolved = resolved(exchange, client, Some(&named.name))?;
     served(&resolved, endpoint)?;
     let is_json = content_type(exchange).trim_start().starts_with("application/json");
     let asking = Asking {
         endpoint,
         // A form holds pictures and sound, of which nobody knows the tokens before the answer.
-        prompt_tokens: if is_json { estimate::prompt_tokens(body.bytes()) } else { 0 },
+        prompt_tokens: if is_json && !is_free { estimate::prompt_tokens(body.bytes()) } else { 0 },
         output_tokens: 0,
-        price: price(exchange, &resolved),
-        key: None,
+        price: if is_free { Some(Price::FREE) } else { price(exchange, &resolved) },
+        key,
     };
     pass(front, exchange, client, &resolved, asking, Some(named), body, in_flight)
         .await
@@ -70,19 +85,23 @@ pub async fn without_model(
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let id = rest.split('/').next().filter(|id| !id.is_empty());
-    let owner = match id {
-        Some(id) => Some(owned(front, exchange, client, id).await?),
+    let is_batch = endpoint == BATCHES;
+    let what = if is_batch { "batch" } else { "file" };
+    let id = id(exchange, endpoint, rest)?;
+    let mut owner = match id {
+        Some(id) => Some(owned(front, exchange, client, what, id).await?),
         None => None,
     };
-    let makes_work = endpoint == "batches" && exchange.method == Method::POST && id.is_none();
+    let makes = exchange.method == Method::POST && id.is_none();
+    let makes_work = is_batch && makes;
     let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
     if makes_work && has_budget {
         // What a batch costs is told a day later, when no budget can refuse it any more.
         return Err(Fault::NotUnderBudget { what: "batches" });
     }
-    if makes_work && let Some(input) = passthrough::text_member(body.bytes(), "input_file_id") {
-        owned(front, exchange, client, &input).await?;
+    if makes_work && let Some(input) = passthrough::text_member(body.bytes(), "input_file_id")? {
+        // Only the key that has the file can work on it.
+        owner = Some(owned(front, exchange, client, "file", &input).await?);
     }
     let resolved = provider(exchange, client, owner.as_ref())?;
     served(&resolved, endpoint)?;
@@ -92,15 +111,42 @@ pub async fn without_model(
     let (mut response, made) =
         pass(front, exchange, client, &resolved, asking, None, body, in_flight).await?;
     let Some(Made { body, key }) = made else { return Ok(response) };
-    if exchange.method == Method::POST && id.is_none() {
-        if let Some(id) = passthrough::id(&body) {
-            let owner = AnswerOwner { client: client.id.clone(), provider: made_at, key };
-            front.gateway.shared().keep_answer(&id, owner);
+    let lists = id.is_none() && !makes;
+    let shown = if lists { own(front, exchange, client, what, &body).await? } else { body };
+    let made = if makes { passthrough::id(&shown) } else { None };
+    let written = if is_batch { passthrough::files_written(&shown) } else { Vec::new() };
+    let shared = front.gateway.shared();
+    for id in made.into_iter().chain(written) {
+        // A batch is asked for again and again until it is done.
+        if shared.recent_answer(&id).is_none() {
+            let owner = AnswerOwner {
+                client: client.id.clone(),
+                provider: Arc::clone(&made_at),
+                key: Arc::clone(&key),
+            };
+            shared.keep_answer(&id, owner);
         }
-    } else if id.is_none() {
-        *response.body_mut() = own(front, exchange, client, &body).await?.into();
+    }
+    if lists {
+        *response.body_mut() = shown.into();
     }
     Ok(response)
+}
+
+/// The id in a path's rest, if there is one. What may follow it is listed: an upstream that folds `..` away would
+/// otherwise show another client's.
+fn id<'r>(exchange: &Exchange, endpoint: &str, rest: &'r str) -> Result<Option<&'r str>, Fault> {
+    let (id, below) = rest.split_once('/').map_or((rest, None), |(id, below)| (id, Some(below)));
+    let is_known = match (&exchange.method, below) {
+        (_, None) => true,
+        (&Method::GET | &Method::HEAD, Some("content")) => endpoint != BATCHES,
+        (&Method::POST, Some("cancel")) => endpoint == BATCHES,
+        _ => false,
+    };
+    if !is_known {
+        return Err(Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() });
+    }
+    Ok((!rest.is_empty()).then_some(id))
 }
 
 /// The elements of a list that the client made.
@@ -108,6 +154,7 @@ async fn own(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
+    what: &'static str,
     list: &bytes::Bytes,
 ) -> Result<bytes::Bytes, Fault> {
     let mut ids = Vec::new();
@@ -117,7 +164,7 @@ async fn own(
     });
     let mut mine = Vec::with_capacity(ids.len());
     for id in ids {
-        match owned(front, exchange, client, &id).await {
+        match owned(front, exchange, client, what, &id).await {
             Ok(_) => mine.push(id),
             Err(Fault::NotFound { .. }) => {}
             Err(fault) => return Err(fault),

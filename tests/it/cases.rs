@@ -1,5 +1,7 @@
-//! Inputs that broke other gateways, where client and upstream speak the same protocol. Each test begins with the
-//! number of its case.
+//! Inputs that broke other gateways, where client and upstream speak the same protocol; where they do not: `crossed`.
+//! Each test begins with the number of its case.
+
+mod crossed;
 
 use std::time::Duration;
 

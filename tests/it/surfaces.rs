@@ -9,6 +9,7 @@ mod lists;
 mod messages;
 mod passed;
 mod plain;
+mod quirks;
 mod responses;
 pub mod told;
 

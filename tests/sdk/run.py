@@ -24,6 +24,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -118,8 +119,10 @@ def install_sources() -> tuple[list, Path]:
         archives = venv / "archives"
         command = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", archives]
         checked([*command, *sdks])
+        # Older releases of Python have no filter.
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         for archive in archives.glob("*.tar.gz"):
-            shutil.unpack_archive(archive, venv / "sources", filter="data")
+            shutil.unpack_archive(archive, venv / "sources", **safely)
 
     python = virtual_environment("sources", fetch)
     folders = [TARGET / "sdk" / "sources" / "sources" / line.replace("==", "-") for line in sdks]

@@ -39,7 +39,11 @@ fn a_path_tells_the_dialect_even_when_no_route_is_there() {
         (Dialect::Seed, ["/api/v1/generate", "/api/v1", "/", "/admin/tree", "/v10/x", "/v1beta2"].as_slice()),
         (Dialect::OpenAi, &["/v1", "/v1/", "/v1/models/a/b", "/openai/v1/chat/completions", "/v1/messagesX"]),
         (Dialect::Anthropic, &["/v1/messages", "/v1/messages/", "/v1/messages/count_tokens"]),
-        (Dialect::Gemini, &["/v1beta", "/v1beta/models/m:generateContent"]),
+        (Dialect::OpenAi, &["/v1/models/ft:m:org", "/v1/models/countTokens"]),
+        (
+            Dialect::Gemini,
+            &["/v1beta", "/v1beta/models/m:generateContent", "/v1/models/a/b:c:streamGenerateContent"],
+        ),
     ];
     for (dialect, paths) in cases {
         for path in paths {

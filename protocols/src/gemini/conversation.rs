@@ -93,18 +93,26 @@ fn read_function<'a>(
 ) -> Result<(), RequestFault> {
     let mut tool =
         Tool { name: Cow::Borrowed(""), description: None, schema: None, strict: None, cache_control: None };
+    let mut returned = None;
     each_member(path, function, |name, path, value| {
         match name {
             "name" => tool.name = path.text(value)?,
             "description" => tool.description = Some(path.text(value)?),
             "parameters" => tool.schema = Some(Cow::Owned(to_json_schema(value)?)),
             "parametersJsonSchema" => tool.schema = Some(Cow::Borrowed(value.raw)),
+            "response" => returned = Some(Cow::Owned(to_json_schema(value)?)),
+            "responseJsonSchema" => returned = Some(Cow::Borrowed(value.raw)),
             _ => keep(path, value, conversation)?,
         }
         Ok(())
     })?;
     if tool.name.is_empty() {
         return Err(Path::Member(path, "name").fault("the name of a function"));
+    }
+    if let Some(returned) = returned {
+        // Elsewhere a tool says in words what it returns.
+        let described = tool.description.map(|description| format!("{description}\n\n")).unwrap_or_default();
+        tool.description = Some(Cow::Owned(format!("{described}Returns JSON with this schema: {returned}")));
     }
     conversation.tools.push(tool);
     Ok(())

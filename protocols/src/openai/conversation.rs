@@ -78,6 +78,8 @@ fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) 
         "parallel_tool_calls" => conversation.parallel_tool_calls = Some(boolean(&at, value)?),
         "response_format" => read_format(conversation, value)?,
         "reasoning_effort" => reasoning(conversation).effort = Some(effort(&at, value)?),
+        // The responses API's, which some compatible servers take here as well.
+        "reasoning" => read_reasoning(conversation, value)?,
         // Groq's, for models that show their thoughts.
         "include_reasoning" => reasoning(conversation).shown = Some(boolean(&at, value)?),
         // The newer name is for the same thing, and the older one goes on being taken.
@@ -111,6 +113,21 @@ fn changes_nothing(name: &str, value: &Value<'_>) -> bool {
 
 fn reasoning<'c>(conversation: &'c mut Conversation<'_>) -> &'c mut Reasoning {
     conversation.reasoning.get_or_insert_default()
+}
+
+fn read_reasoning<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
+    let at = Path::Top("reasoning");
+    require(&at, value, Kind::Object)?;
+    members(value, |name, value| {
+        let at = at.member(name);
+        match name {
+            _ if value.kind == Kind::Null => {}
+            "effort" => reasoning(conversation).effort = Some(effort(&at, &value)?),
+            "summary" => reasoning(conversation).shown = Some(true),
+            _ => conversation.extras.push(extra(&at, &value)),
+        }
+        Ok(())
+    })
 }
 
 fn effort(at: &Path<'_>, value: &Value<'_>) -> Result<Effort, RequestFault> {

@@ -66,7 +66,9 @@ fn settings(
 ) -> Result<(), Untranslatable> {
     if conversation.stream {
         json.key("stream").bool(true);
-        json.key("stream_options").object(|json| json.key("include_usage").bool(true));
+        if target.asks_for_usage {
+            json.key("stream_options").object(|json| json.key("include_usage").bool(true));
+        }
     }
     if let Some(cap) = target.cap.or(conversation.max_output) {
         json.key(target.cap_member.as_str()).number(cap);

@@ -92,7 +92,7 @@ fn block(answer: &Answer<'_>, group: &Group<'_>) -> String {
         Group::Unseen => thinking(""),
         Group::Redacted(data) => format!("{{\"type\":\"redacted_thinking\",\"data\":\"{data}\"}}"),
         Group::Text(pieces) | Group::Refusal(pieces) => {
-            format!("{{\"type\":\"text\",\"text\":\"{}\",\"citations\":null}}", pieces.concat())
+            format!("{{\"type\":\"text\",\"text\":\"{}\",\"citations\":[]}}", pieces.concat())
         }
         Group::Call(nth, call) => tool_use(&tool_id(answer, *nth), &call.name, call.object()),
     }
@@ -112,7 +112,7 @@ fn opened(answer: &Answer<'_>, group: &Group<'_>) -> String {
             r#"{"type":"thinking","thinking":"","signature":""}"#.to_owned()
         }
         Group::Redacted(_) => block(answer, group),
-        Group::Text(_) | Group::Refusal(_) => r#"{"type":"text","text":"","citations":null}"#.to_owned(),
+        Group::Text(_) | Group::Refusal(_) => r#"{"type":"text","text":"","citations": []}"#.to_owned(),
         Group::Call(nth, call) => tool_use(&tool_id(answer, *nth), &call.name, "{}"),
     }
 }

@@ -26,7 +26,9 @@ async fn instructions_stand_where_each_provider_has_them() {
         Api::Chat => json!({"messages": [{"role": "system", "content": "be brief"},
             {"role": "developer", "content": [{"type": "text", "text": "be kind"}]},
             {"role": "user", "content": "hi"}]}),
-        Api::Messages => json!({"system": [{"type": "text", "text": "be brief"}, {"type": "text", "text": "be kind"}]}),
+        Api::Messages => {
+            json!({"system": [{"type": "text", "text": "be brief"}, {"type": "text", "text": "be kind"}]})
+        }
         Api::Gemini => json!({"systemInstruction": {"parts": [{"text": "be brief"}, {"text": "be kind"}]}}),
         Api::Responses => json!({"instructions": "be brief",
             "input": [{"role": "developer", "content": "be kind"}, {"role": "user", "content": "hi"}]}),
@@ -63,8 +65,10 @@ async fn pictures_are_seen_by_every_provider() {
     let url = "https://example.com/cat.png";
     let data = format!("data:image/png;base64,{PNG}");
     let parts = |api: Api| match api {
-        Api::Chat => json!([{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": data}},
-            {"type": "image_url", "image_url": {"url": url}}]),
+        Api::Chat => {
+            json!([{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": data}},
+            {"type": "image_url", "image_url": {"url": url}}])
+        }
         Api::Messages => json!([{"type": "text", "text": "what?"},
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
             {"type": "image", "source": {"type": "url", "url": url}}]),
@@ -77,7 +81,12 @@ async fn pictures_are_seen_by_every_provider() {
         let case = format!("{api:?} over {model}, stream {stream}");
         let ask = question(api, model, stream, saying(api, parts(api)));
         let (answer, seen) = site.ask(Reply::real(), &ask).await;
-        assert_eq!(Told::of(api, stream, &answer).text, "You said: what? (images: 2)", "{case}: {}", seen.json());
+        assert_eq!(
+            Told::of(api, stream, &answer).text,
+            "You said: what? (images: 2)",
+            "{case}: {}",
+            seen.json()
+        );
         let sent = seen.json().to_string();
         assert!(sent.contains(PNG) && sent.contains(url), "{case}: {sent}");
     }
@@ -93,7 +102,9 @@ async fn documents_are_read_by_every_provider() {
             {"type": "file", "file": {"file_data": data, "filename": "a.pdf"}}]),
         Api::Messages => json!([{"type": "text", "text": "what?"}, {"type": "document", "title": "a.pdf",
             "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}}]),
-        Api::Gemini => json!([{"text": "what?"}, {"inlineData": {"mimeType": "application/pdf", "data": PDF}}]),
+        Api::Gemini => {
+            json!([{"text": "what?"}, {"inlineData": {"mimeType": "application/pdf", "data": PDF}}])
+        }
         Api::Responses => json!([{"type": "input_text", "text": "what?"},
             {"type": "input_file", "file_data": data, "filename": "a.pdf"}]),
     };
@@ -101,7 +112,12 @@ async fn documents_are_read_by_every_provider() {
         let case = format!("{api:?} over {model}, stream {stream}");
         let ask = question(api, model, stream, saying(api, parts(api)));
         let (answer, seen) = site.ask(Reply::real(), &ask).await;
-        assert_eq!(Told::of(api, stream, &answer).text, "You said: what? (images: 1)", "{case}: {}", seen.json());
+        assert_eq!(
+            Told::of(api, stream, &answer).text,
+            "You said: what? (images: 1)",
+            "{case}: {}",
+            seen.json()
+        );
         assert!(seen.json().to_string().contains(PDF), "{case}");
     }
     site.ends_in_agreement().await;
@@ -127,7 +143,11 @@ async fn an_answer_has_the_form_that_was_asked_for() {
         let (answer, _) = site.ask(Reply::real(), &question(api, model, stream, format(api))).await;
         let told = Told::of(api, stream, &answer);
         let value: Value = serde_json::from_str(&told.text).unwrap_or_default();
-        assert_eq!(value, json!({"city": "text", "people": 1}), "{api:?} over {model}, stream {stream}: {told:?}");
+        assert_eq!(
+            value,
+            json!({"city": "text", "people": 1}),
+            "{api:?} over {model}, stream {stream}: {told:?}"
+        );
     }
     site.ends_in_agreement().await;
 }
@@ -159,7 +179,8 @@ async fn how_hard_to_think_is_said_in_each_providers_terms() {
     };
     for (api, model, stream) in pairs() {
         let case = format!("{api:?} over {model}, stream {stream}");
-        let (answer, seen) = site.ask(Reply::text("ok").checked(), &question(api, model, stream, effort(api))).await;
+        let (answer, seen) =
+            site.ask(Reply::text("ok").checked(), &question(api, model, stream, effort(api))).await;
         assert_eq!(Told::of(api, stream, &answer).text, "ok", "{case}");
         let sent = seen.json();
         let is_said = match spoken(api, model) {
@@ -184,7 +205,8 @@ async fn sampling_and_caps_keep_their_digits() {
     };
     for (api, model, stream) in pairs() {
         let case = format!("{api:?} over {model}, stream {stream}");
-        let (answer, seen) = site.ask(Reply::text("ok").checked(), &question(api, model, stream, members(api))).await;
+        let (answer, seen) =
+            site.ask(Reply::text("ok").checked(), &question(api, model, stream, members(api))).await;
         assert_eq!(answer.status, 200, "{case}: {}", answer.text());
         let sent = seen.json();
         let (holder, cap) = match spoken(api, model) {
@@ -235,7 +257,8 @@ async fn a_clients_limit_caps_the_output_in_every_protocol() {
 #[tokio::test]
 async fn c15_an_empty_text_beside_a_call_is_never_sent_where_it_is_refused() {
     let site = Site::start().await;
-    let call = json!([{"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": ""}}]);
+    let call =
+        json!([{"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": ""}}]);
     let turns = |content: Value, calls: bool| {
         let mut said = json!({"role": "assistant", "content": content});
         let mut messages = vec![json!({"role": "user", "content": "hi"})];
@@ -251,7 +274,12 @@ async fn c15_an_empty_text_beside_a_call_is_never_sent_where_it_is_refused() {
     let empty = [json!(""), json!(null), json!([]), json!([{"type": "text", "text": ""}]), json!("  ")];
     for content in empty {
         for model in [CLAUDE, GEMINI, PLAIN, GPT] {
-            let ask = question(Api::Chat, model, false, merged(&[crate::surfaces::tools(Api::Chat, &["look_up"]), turns(content.clone(), true)]));
+            let ask = question(
+                Api::Chat,
+                model,
+                false,
+                merged(&[crate::surfaces::tools(Api::Chat, &["look_up"]), turns(content.clone(), true)]),
+            );
             let reply = Reply::text("ok");
             // OpenAI itself is not asked to check: an empty list is the client's own.
             let reply = if [CLAUDE, GEMINI].contains(&model) { reply.checked() } else { reply };
@@ -274,7 +302,11 @@ async fn c15_an_empty_text_beside_a_call_is_never_sent_where_it_is_refused() {
     for model in [CLAUDE, GEMINI] {
         let answer = site.gateway.ask(&question(Api::Chat, model, false, nothing.clone())).await;
         assert_eq!(answer.status, 400, "{model}: {}", answer.text());
-        assert!(answer.json()["error"]["message"].as_str().unwrap().contains("messages"), "{}", answer.text());
+        assert!(
+            answer.json()["error"]["message"].as_str().unwrap().contains("messages"),
+            "{}",
+            answer.text()
+        );
     }
     site.ends_in_agreement().await;
 }

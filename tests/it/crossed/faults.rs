@@ -154,7 +154,7 @@ async fn a_body_that_is_no_request_is_a_400_in_every_protocol_and_costs_nothing(
         for body in ["", "{", "[]", "null", "\"hi\"", "{\"model\": 7}"] {
             let answer = site.gateway.ask(&crate::surfaces::post("ada", &path, body)).await;
             if (api, body) == (Api::Gemini, "{\"model\": 7}") {
-                // The model is in the path; what else is there is the upstream's to judge.
+                // The model is in the path.
                 continue;
             }
             assert_eq!(answer.status, 400, "{api:?} over {model}, `{body}`: {}", answer.text());

@@ -17,15 +17,29 @@ fn table() -> Vec<(Api, &'static str, Value, &'static str)> {
         (Api::Chat, GEMINI, json!({"logit_bias": {"50256": -100}}), "logit_bias"),
         (Api::Chat, GEMINI, json!({"made_up": 1}), "made_up"),
         (Api::Messages, GPT, json!({"top_k": 5}), "top_k"),
-        (Api::Messages, GPT, json!({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}), "mcp_servers"),
+        (
+            Api::Messages,
+            GPT,
+            json!({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}),
+            "mcp_servers",
+        ),
         (Api::Messages, GPT, json!({"made_up": 1}), "made_up"),
         (Api::Messages, GEMINI, json!({"container": "c"}), "container"),
         (Api::Messages, GEMINI, json!({"made_up": 1}), "made_up"),
-        (Api::Gemini, GPT, json!({"safetySettings": [{"category": "c", "threshold": "BLOCK_NONE"}]}), "safetySettings"),
+        (
+            Api::Gemini,
+            GPT,
+            json!({"safetySettings": [{"category": "c", "threshold": "BLOCK_NONE"}]}),
+            "safetySettings",
+        ),
         (Api::Gemini, GPT, json!({"cachedContent": "cachedContents/1"}), "cachedContent"),
         (Api::Gemini, GPT, json!({"tools": [{"googleSearch": {}}]}), "tools[0].googleSearch"),
-        (Api::Gemini, CLAUDE, json!({"generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW"}}),
-            "generationConfig.mediaResolution"),
+        (
+            Api::Gemini,
+            CLAUDE,
+            json!({"generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW"}}),
+            "generationConfig.mediaResolution",
+        ),
         (Api::Gemini, CLAUDE, json!({"made_up": 1}), "made_up"),
         (Api::Responses, PLAIN, json!({"background": true}), "background"),
         (Api::Responses, PLAIN, json!({"tools": [{"type": "web_search"}]}), "tools[0]"),
@@ -78,7 +92,12 @@ async fn a_lenient_provider_leaves_it_out_and_says_so() {
 #[tokio::test]
 async fn several_members_that_are_left_out_are_all_named() {
     let site = Site::lenient().await;
-    let ask = question(Api::Chat, CLAUDE, true, json!({"logit_bias": {"1": 1}, "seed": 3, "made_up": null, "other": 1}));
+    let ask = question(
+        Api::Chat,
+        CLAUDE,
+        true,
+        json!({"logit_bias": {"1": 1}, "seed": 3, "made_up": null, "other": 1}),
+    );
     let (answer, _) = site.ask(Reply::text("ok"), &ask).await;
     let header = answer.header("x-gateway-dropped").unwrap();
     let mut dropped: Vec<&str> = header.split(", ").collect();
@@ -109,8 +128,12 @@ async fn a_members_name_cannot_break_the_header() {
 #[tokio::test]
 async fn where_the_protocol_is_the_same_everything_passes_unjudged() {
     let site = Site::start().await;
-    for (api, model) in [(Api::Chat, GPT), (Api::Messages, CLAUDE), (Api::Gemini, GEMINI), (Api::Responses, GPT)] {
-        let (answer, seen) = site.ask(Reply::text("ok"), &question(api, model, false, json!({"made_up": {"b": 1, "a": 2}}))).await;
+    for (api, model) in
+        [(Api::Chat, GPT), (Api::Messages, CLAUDE), (Api::Gemini, GEMINI), (Api::Responses, GPT)]
+    {
+        let (answer, seen) = site
+            .ask(Reply::text("ok"), &question(api, model, false, json!({"made_up": {"b": 1, "a": 2}})))
+            .await;
         assert_eq!(answer.status, 200, "{api:?}: {}", answer.text());
         assert!(String::from_utf8_lossy(seen.body()).contains("\"made_up\":{\"b\":1,\"a\":2}"), "{api:?}");
         assert!(answer.header("x-gateway-dropped").is_none());

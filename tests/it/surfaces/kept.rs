@@ -1,1 +1,157 @@
+//! Files and batches: the upstream's key has them for everybody, the gateway shows each client its own.
 
+use gateway_testkit::raw_client::{Answer, Request};
+use gateway_testkit::{FakeUpstream, Reply};
+use serde_json::{Value, json};
+
+use super::{Site, get, post};
+
+fn upload(client: &str, content: &str) -> Request {
+    let body = format!(
+        "--edge\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--edge\r\n\
+         Content-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{content}\r\n--edge--\r\n"
+    );
+    Request::post("/v1/files")
+        .header("authorization", &format!("Bearer key-{client}"))
+        .header("content-type", "multipart/form-data; boundary=edge")
+        .body(body)
+}
+
+fn delete(client: &str, path: &str) -> Request {
+    Request::new("DELETE", path).header("authorization", &format!("Bearer key-{client}"))
+}
+
+/// Files and batches are asked for by GET as well, so nothing is scripted: the fake keeps what it gets.
+async fn asked(site: &Site, request: &Request, status: u16) -> Answer {
+    let answer = site.gateway.ask(request).await;
+    assert_eq!(answer.status, status, "{request:?}: {}", answer.text());
+    answer
+}
+
+async fn uploaded(site: &Site, client: &str) -> String {
+    let answer = asked(site, &upload(client, &format!("content of {client}")), 200).await;
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_file_is_its_owners_alone() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    assert_ne!(adas, bobs);
+    let list = asked(&site, &get("ada", "/v1/files"), 200).await.json();
+    assert_eq!(ids(&list), [adas.as_str()], "{list}");
+    let list = asked(&site, &get("bob", "/openai/v1/files"), 200).await.json();
+    assert_eq!(ids(&list), [bobs.as_str()], "{list}");
+    assert_eq!((&list["first_id"], &list["last_id"]), (&json!(bobs), &json!(bobs)), "{list}");
+
+    let path = |rest: &str| format!("/v1/files/{adas}{rest}");
+    let before = site.upstream.requests();
+    for request in [
+        get("bob", &path("")),
+        get("bob", &path("/content")),
+        delete("bob", &path("")),
+        get("ada", "/v1/files/file-unknown"),
+    ] {
+        asked(&site, &request, 404).await;
+    }
+    assert_eq!(site.upstream.requests(), before);
+    let answer = asked(&site, &get("ada", &path("/content")), 200).await;
+    assert_eq!(answer.text(), "content of ada");
+    assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
+    asked(&site, &delete("ada", &path("")), 200).await;
+    asked(&site, &get("ada", &path("")), 404).await;
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn a_batch_is_its_owners_alone_and_takes_only_ones_own_file() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    let batch = |client: &str, file: &str| {
+        post(
+            client,
+            "/v1/batches",
+            json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}),
+        )
+    };
+    let before = site.upstream.requests();
+    asked(&site, &batch("ada", &bobs), 404).await;
+    asked(&site, &batch("ada", "file-unknown"), 404).await;
+    assert_eq!(site.upstream.requests(), before);
+    let answer = asked(&site, &batch("ada", &adas), 200).await;
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    asked(&site, &get("bob", &format!("/v1/batches/{id}")), 404).await;
+    asked(&site, &post("bob", &format!("/v1/batches/{id}/cancel"), ""), 404).await;
+    assert_eq!(ids(&asked(&site, &get("bob", "/v1/batches"), 200).await.json()), [""; 0]);
+    assert_eq!(ids(&asked(&site, &get("ada", "/v1/batches"), 200).await.json()), [id.as_str()]);
+    let answer = asked(&site, &get("ada", &format!("/v1/batches/{id}")), 200).await;
+    // What it wrote is as much the client's as the batch.
+    let output = answer.json()["output_file_id"].as_str().unwrap().to_owned();
+    asked(&site, &get("ada", &format!("/v1/files/{output}/content")), 200).await;
+    asked(&site, &get("bob", &format!("/v1/files/{output}/content")), 404).await;
+    asked(&site, &post("ada", &format!("/v1/batches/{id}/cancel"), ""), 200).await;
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn a_path_cannot_lead_from_ones_own_to_anothers() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    let before = site.upstream.requests();
+    for rest in [
+        format!("{adas}/../{bobs}"),
+        format!("{adas}/../{bobs}/content"),
+        format!("{adas}/%2e%2e/{bobs}"),
+        format!("{adas}%2f..%2f{bobs}"),
+        format!("/{bobs}"),
+        format!("/{bobs}/content"),
+        format!("./{bobs}"),
+        format!("{adas}/"),
+        "..".to_owned(),
+        "/".to_owned(),
+    ] {
+        asked(&site, &get("ada", &format!("/v1/files/{rest}")), 404).await;
+        asked(&site, &get("ada", &format!("/v1/batches/{rest}")), 404).await;
+    }
+    let twice = format!("{{\"input_file_id\":\"{adas}\",\"input_file_id\":\"{bobs}\",\"endpoint\":\"x\"}}");
+    asked(&site, &post("ada", "/v1/batches", twice), 400).await;
+    assert_eq!(site.upstream.requests(), before);
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn a_client_with_a_budget_makes_no_batches_but_may_keep_files() {
+    let upstream = FakeUpstream::start().await;
+    let budget = json!({"budget": {"usd_per_day": "1"}});
+    let gateway = Site::builder(&upstream, "", "").client("eve", budget).start().await;
+    assert_eq!(gateway.ask(&upload("eve", "x")).await.status, 200);
+    let answer = gateway.ask(&post("eve", "/v1/batches", json!({"input_file_id": "f"}))).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn without_a_provider_that_has_files_there_are_none() {
+    let upstream = FakeUpstream::start().await;
+    let only = json!({"allowed_providers": ["anthropic"], "default_provider": "anthropic"});
+    let gateway = Site::builder(&upstream, "", "").client("eve", only).start().await;
+    for request in [upload("eve", "x"), get("eve", "/v1/files"), get("eve", "/v1/batches")] {
+        let answer = gateway.ask(&request).await;
+        assert_eq!(answer.status, 403, "{request:?}: {}", answer.text());
+    }
+    assert_eq!(upstream.requests(), 0);
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_the_upstream_refuses_is_nobodys() {
+    let site = Site::start().await;
+    let (answer, _) = site.ask(Reply::error(400), &upload("ada", "x")).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(ids(&asked(&site, &get("ada", "/v1/files"), 200).await.json()), [""; 0]);
+    site.ends_in_agreement().await;
+}

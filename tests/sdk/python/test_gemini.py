@@ -29,8 +29,9 @@ TOOLS = types.Tool(
 )
 
 
-def user(*parts) -> types.Content:
-    return types.Content(role="user", parts=[types.Part(text=part) if isinstance(part, str) else part for part in parts])
+def user(*said) -> types.Content:
+    parts = [types.Part(text=part) if isinstance(part, str) else part for part in said]
+    return types.Content(role="user", parts=parts)
 
 
 def chunks_of(client, provider, contents, **config) -> list:

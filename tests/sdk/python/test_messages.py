@@ -52,7 +52,8 @@ def text_of(message) -> str:
 def test_a_question_gets_its_answer_with_usage(sdk, provider, stream):
     conversation = [*says("first"), {"role": "assistant", "content": "one"}, *says("hello there")]
     answer = answered(sdk, stream, **asked(provider, "", messages=conversation, system="be brief"))
-    assert (answer.type, answer.role, answer.stop_reason, answer.stop_sequence) == ("message", "assistant", "end_turn", None)
+    assert (answer.type, answer.role) == ("message", "assistant")
+    assert (answer.stop_reason, answer.stop_sequence) == ("end_turn", None)
     assert answer.id and answer.model
     [block] = answer.content
     assert (block.type, block.text) == ("text", "You said: hello there")

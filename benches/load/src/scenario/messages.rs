@@ -82,10 +82,10 @@ fn chunk(model: &str, delta: &str, finish: &str) -> String {
     )
 }
 
-/// The members that are the gateway's own: an id of `req_` and 32 hexadecimal digits, and the seconds since
+/// The members that are the gateway's own: an id of `chatcmpl-` and 32 hexadecimal digits, and the seconds since
 /// the Unix epoch, which have 10 digits until the year 2286.
 fn identity(object: &str) -> String {
-    format!(r#""id":"req_{}","object":"{object}","created":{}"#, marks(0, 32), marks(32, 10))
+    format!(r#""id":"chatcmpl-{}","object":"{object}","created":{}"#, marks(0, 32), marks(32, 10))
 }
 
 #[cfg(test)]

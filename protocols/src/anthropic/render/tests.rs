@@ -5,7 +5,14 @@ use crate::conversation::{Call, Content, Effort, Reasoning, Role, Source, Turn};
 use crate::openai::CapMember;
 
 fn target(model: &str) -> Target<'_> {
-    Target { model, cap: None, max_output: 4096, cap_member: CapMember::MaxTokens, takes_temperature: true }
+    Target {
+        model,
+        cap: None,
+        max_output: 4096,
+        cap_member: CapMember::MaxTokens,
+        takes_temperature: true,
+        asks_for_usage: true,
+    }
 }
 
 fn user(parts: Vec<Content<'_>>) -> Turn<'_> {

@@ -168,6 +168,21 @@ fn functions_are_tools_with_json_schemas() {
 }
 
 #[test]
+fn what_a_function_returns_is_said_in_its_description() {
+    let conversation = with(
+        r#""tools":[{"functionDeclarations":[{"name":"f","description":"d","response":{"type":"STRING"}},
+        {"name":"g","response_json_schema":{"const":1.0}}]}]"#,
+    );
+    let said: Vec<_> = conversation.tools.iter().map(|tool| tool.description.as_deref()).collect();
+    let expected = [
+        Some("d\n\nReturns JSON with this schema: {\"type\":\"string\"}"),
+        Some("Returns JSON with this schema: {\"const\":1.0}"),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(extras(&conversation), Vec::<String>::new());
+}
+
+#[test]
 fn modes_of_calling_are_choices() {
     let choice = |config: &str| {
         let conversation = with(&format!(r#""toolConfig":{{"functionCallingConfig":{config}}}"#));

@@ -8,7 +8,14 @@ use crate::gemini::conversation;
 use crate::openai::CapMember;
 
 fn target(model: &str) -> Target<'_> {
-    Target { model, cap: None, max_output: 8_192, cap_member: CapMember::MaxTokens, takes_temperature: true }
+    Target {
+        model,
+        cap: None,
+        max_output: 8_192,
+        cap_member: CapMember::MaxTokens,
+        takes_temperature: true,
+        asks_for_usage: true,
+    }
 }
 
 fn rendered_for(model: &str, conversation: &Conversation<'_>) -> Value {

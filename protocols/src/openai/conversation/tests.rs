@@ -11,6 +11,7 @@ fn target() -> Target<'static> {
         max_output: 4096,
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
+        asks_for_usage: true,
     }
 }
 
@@ -432,4 +433,16 @@ fn of_two_caps_the_larger_holds_and_the_target_names_it() {
     let newer = Target { cap: Some(3), cap_member: CapMember::MaxCompletionTokens, ..target() };
     assert_eq!(written(newer)["max_completion_tokens"], 3);
     assert_eq!(written(newer).get("max_tokens"), None);
+}
+
+#[test]
+fn reasoning_in_one_object_is_the_effort_and_whether_it_is_shown() {
+    let body = |reasoning: Value| {
+        bytes(&json!({"messages": [{"role": "user", "content": "Hi"}], "reasoning": reasoning}))
+    };
+    let asked = body(json!({"effort": "low", "summary": "auto", "exclude": null}));
+    let expected = Reasoning { effort: Some(Effort::Low), budget_tokens: None, shown: Some(true) };
+    assert_eq!(conversation(&asked).unwrap().reasoning, Some(expected));
+    let odd = body(json!({"made_up": 1}));
+    assert_eq!(conversation(&odd).unwrap().extras[0].member, "reasoning.made_up");
 }

@@ -5,7 +5,14 @@ use crate::conversation::{Call, Content, Part, Role, Source, Turn};
 use crate::openai::CapMember;
 
 fn target() -> Target<'static> {
-    Target { model: "m", cap: None, max_output: 9, cap_member: CapMember::MaxTokens, takes_temperature: true }
+    Target {
+        model: "m",
+        cap: None,
+        max_output: 9,
+        cap_member: CapMember::MaxTokens,
+        takes_temperature: true,
+        asks_for_usage: true,
+    }
 }
 
 fn written(conversation: &Conversation<'_>) -> Value {
@@ -220,4 +227,17 @@ fn a_call_beside_text_keeps_both() {
     let message = &written(&said)["messages"][0];
     assert_eq!(message["content"], "Let me see.");
     assert_eq!(message["tool_calls"][0]["function"], json!({"name": "f", "arguments": "{}"}));
+}
+
+#[test]
+fn a_server_that_refuses_stream_options_is_not_asked_for_usage() {
+    let conversation = Conversation { stream: true, ..Conversation::default() };
+    let rendered = |asks_for_usage| {
+        let set = Target { asks_for_usage, ..target() };
+        let mut losses = Losses::new("chat", false);
+        let body = render_request(&conversation, &set, &mut losses).unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    assert!(rendered(true).contains(r#""stream_options":{"include_usage":true}"#));
+    assert!(!rendered(false).contains("stream_options"));
 }

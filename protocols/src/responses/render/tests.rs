@@ -10,6 +10,7 @@ const TARGET: Target<'_> = Target {
     max_output: 4096,
     cap_member: CapMember::MaxTokens,
     takes_temperature: true,
+    asks_for_usage: true,
 };
 
 /// The body, and what was lost of a lenient translation.

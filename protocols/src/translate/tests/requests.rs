@@ -16,6 +16,7 @@ const TARGET: Target<'static> = Target {
     max_output: 64_000,
     cap_member: CapMember::MaxCompletionTokens,
     takes_temperature: true,
+    asks_for_usage: true,
 };
 
 /// What a request says, in a form in which all protocols can say it: turns of one side are one, and texts are

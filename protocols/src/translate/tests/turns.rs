@@ -63,6 +63,7 @@ fn second_turn(upstream: Protocol, client: Protocol) -> Bytes {
         max_output: 9_000,
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
+        asks_for_usage: true,
     };
     let body = next_request(client, &got);
     let written = request(client, upstream, &body, false, &target, false);
