@@ -56,7 +56,7 @@ fn event(kind: &str, members: &str) -> String {
 /// The chat completion that [`plain_body`] becomes.
 pub(super) fn translated_plain(model: &str) -> Expected {
     let body = format!(
-        r#"{{{},"model":"{model}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":72,"completion_tokens":122,"total_tokens":194,"prompt_tokens_details":{{"cached_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0}}}},"system_fingerprint":null}}"#,
+        r#"{{{},"model":"{model}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}","refusal":null,"annotations":[]}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":72,"completion_tokens":122,"total_tokens":194,"prompt_tokens_details":{{"cached_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0}}}}}}"#,
         identity("chat.completion"),
         plain_text(),
     );
