@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gateway_actors::client::Client;
 use gateway_actors::{
-    Ask, Booking, ClientId, ClientTable, Dispatch, Ended, Endpoint, GatewayHandle, KeySettings, Limits,
-    PoolSettings, Refusal, Refused, RootEnded, Target, Usage, start,
+    Ask, Booking, ClientId, ClientTable, Dispatch, Ended, Ending, Endpoint, GatewayHandle, KeySettings,
+    Limits, PoolSettings, Refusal, Refused, RootEnded, Target, Usage, start,
 };
 use gateway_limits::{DenyReason, LimitName};
 
@@ -91,6 +91,23 @@ async fn an_admission_that_is_dropped_gives_everything_back() {
     let (gateway, ended) = tree(vec![client("ada", limits)], pool()).await;
     for _ in 0..100 {
         drop(admit(&gateway, "ada", 1_000).await.unwrap());
+    }
+    ends_quiet(gateway, ended).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_task_panics_is_settled_once_to_what_it_said_last() {
+    let limits = Limits { concurrent_requests: Some(1), ..day(1_000) };
+    let (gateway, ended) = tree(vec![client("ada", limits)], pool()).await;
+    for used in [40, 80, 120] {
+        let mut dispatch = admit_patiently(&gateway, "ada", 500).await;
+        let usage = Usage { input: 40, ..Usage::default() };
+        let call = tokio::spawn(async move {
+            dispatch.admission.if_dropped(Booking { ending: Ending::Left, ..Booking::counted(usage) });
+            panic!("a fault in the middle of a call");
+        });
+        assert!(call.await.unwrap_err().is_panic());
+        assert_eq!(used_today(&gateway, "ada").await, (used, 0));
     }
     ends_quiet(gateway, ended).await;
 }
