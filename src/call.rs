@@ -1,11 +1,12 @@
-//! One request's call to its upstream: the clocks, and the commit point.
+//! One attempt at an upstream: the clocks, and the commit point.
 //!
 //! Owns     nothing; it runs in the request's own future, so the call ends when the client leaves.
-//! Called   by the handlers, with a [`Charge`] made from their dispatch.
+//! Called   by `attempts.rs`, with a [`Charge`] that says whom to call.
 //! Bounded  by the clocks of the settings; a whole answer by `ANSWER_MAX`, an error body by `ERROR_BODY_MAX`,
 //!          what is held before the commit point by `HELD_MAX`.
-//! Fails    with an [`UpstreamFault`], after the charge was settled. Until the commit point (the first content of
-//!          a stream, its end, or the whole answer) nothing has reached the client, so the status is still ours.
+//! Fails    with an [`UpstreamFault`]; what follows from it is decided above. Until the commit point (the first content
+//!          of a stream, its end, or the whole answer) nothing has reached the client, so another may be asked, and
+//!          the status is still ours.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +24,9 @@ use tokio::time::Instant;
 use crate::charge::Charge;
 use crate::decode;
 use crate::echo;
-use crate::settings::{ProviderKind, ProviderSettings, Timeouts};
+use crate::quota;
+use crate::resolve::Leg;
+use crate::settings::ProviderKind;
 use crate::upstream::{AnswerBody, UpstreamAnswer, UpstreamRequest, Upstreams, WireFault};
 
 /// The largest whole answer: four images in base64 at 6 MB each, and as much again.
@@ -88,7 +91,7 @@ pub enum UpstreamFault {
         /// What its body says.
         body: Box<UpstreamErrorBody>,
         /// Its `retry-after` headers.
-        retry: RetryHeaders,
+        retry: Box<RetryHeaders>,
     },
     /// A whole answer that cannot be used.
     #[error("{0}")]
@@ -125,6 +128,8 @@ pub struct RetryHeaders {
     pub after: Option<HeaderValue>,
     /// `retry-after-ms`.
     pub after_ms: Option<HeaderValue>,
+    /// When to come again, in whatever form it was said.
+    pub wait: Option<Duration>,
 }
 
 /// `retry-after-ms`, as OpenAI sends it.
@@ -166,19 +171,20 @@ impl UpstreamFault {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } => Some(*status),
-            Self::Stream(StreamFault::Upstream(error)) => status_of_event(error),
+            Self::Stream(StreamFault::Upstream(error)) => status_of_error(error),
             _ => None,
         }
     }
 
     /// Whether the upstream found fault with the request and not with itself.
-    fn is_callers(&self) -> bool {
+    pub fn is_callers(&self) -> bool {
         self.status().is_some_and(passes)
     }
 }
 
-/// The status that an error event names, or the one that OpenAI and Anthropic give to its code or type.
-fn status_of_event(error: &UpstreamErrorBody) -> Option<StatusCode> {
+/// The status that an error names which came without one, or the one that OpenAI and Anthropic give to its code or
+/// type.
+pub fn status_of_error(error: &UpstreamErrorBody) -> Option<StatusCode> {
     if let Some(status) = error.status {
         return StatusCode::from_u16(status).ok();
     }
@@ -201,19 +207,17 @@ pub fn passes(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 404 | 409 | 413 | 422 | 429)
 }
 
-/// All that a call needs besides its charge.
+/// One attempt, but for its charge.
 #[derive(Debug)]
-pub struct Call {
+pub struct Call<'a> {
     /// The HTTP clients.
-    pub upstreams: Arc<Upstreams>,
-    /// The provider that the lease is for.
-    pub provider: Arc<ProviderSettings>,
-    /// Its clocks, with those of the model.
-    pub timeouts: Timeouts,
+    pub upstreams: &'a Upstreams,
+    /// Whom to ask, and its clocks.
+    pub leg: &'a Leg,
     /// When the client's request arrived: the total clock runs from here.
     pub arrived: Instant,
     /// What to send.
-    pub request: UpstreamRequest,
+    pub request: &'a UpstreamRequest,
 }
 
 /// A whole answer.
@@ -234,46 +238,25 @@ pub struct Whole {
 /// Makes of an upstream's whole answer what the client gets, and says what is in it.
 pub type ReadWhole = Box<dyn FnOnce(Bytes) -> Result<(Bytes, WholeAnswer), AnswerFault> + Send>;
 
-/// A stream whose first content, or end, has come.
+/// The head of a stream whose first content, or end, has come.
 #[derive(Debug)]
-pub struct Opened {
-    /// What may go to the client at once.
-    pub held: VecDeque<Bytes>,
-    /// What the stream has said so far.
-    pub scan: Box<dyn AnswerStream>,
+pub struct Begun {
     /// The rest.
     pub body: AnswerBody,
-    /// The call's account.
-    pub charge: Charge,
     /// `openai-processing-ms`, if it came.
     pub processing_ms: Option<HeaderValue>,
     /// How long the upstream took until here.
     pub upstream_time: Duration,
 }
 
-impl Call {
-    /// Calls and takes the whole answer. The charge is settled before this returns.
+impl Call<'_> {
+    /// Calls and takes the whole answer.
     ///
     /// # Errors
     /// Whatever kept a usable answer from coming.
-    pub async fn whole(self, mut charge: Charge, read: ReadWhole) -> Result<Whole, UpstreamFault> {
+    pub async fn whole(&self, charge: &mut Charge, read: ReadWhole) -> Result<Whole, UpstreamFault> {
         let sent = Instant::now();
-        match self.take_whole(&mut charge, sent, read).await {
-            Ok(whole) => {
-                charge.complete(whole.answer.usage, || whole.answer.counted);
-                Ok(whole)
-            }
-            Err(fault) => Err(settle_failed(charge, fault)),
-        }
-    }
-
-    async fn take_whole(
-        &self,
-        charge: &mut Charge,
-        sent: Instant,
-        read: ReadWhole,
-    ) -> Result<Whole, UpstreamFault> {
-        let until = [(Clock::Answer, sent, Some(self.timeouts.answer)), self.total()];
+        let until = [(Clock::Answer, sent, Some(self.leg.timeouts.answer)), self.total()];
         let head = self.head(charge, sent, until, false).await?;
         self.note_cached(charge, &head.headers);
         let (content_type, processing_ms) = passed(&head.headers);
@@ -281,30 +264,26 @@ impl Call {
             .ok_or(UpstreamFault::Undecodable)?;
         let bytes = self.collect(&mut body, ANSWER_MAX, until).await?;
         let (bytes, answer) = read(bytes).map_err(UpstreamFault::Answer)?;
+        charge.succeeded();
         charge.written().await.map_err(|_| UpstreamFault::NotAccounted)?;
         Ok(Whole { bytes, content_type, processing_ms, answer, upstream_time: sent.elapsed() })
     }
 
-    /// Calls and waits for a stream's first content, or its end.
+    /// Calls and waits for a stream's first content, or its end; what may go to the client then is in `held`.
     ///
     /// # Errors
-    /// Whatever kept content from coming; the charge is settled.
+    /// Whatever kept content from coming.
     pub async fn open(
-        self,
-        mut charge: Charge,
-        mut scan: Box<dyn AnswerStream>,
-    ) -> Result<Opened, UpstreamFault> {
+        &self,
+        charge: &mut Charge,
+        scan: &mut dyn AnswerStream,
+        held: &mut VecDeque<Bytes>,
+    ) -> Result<Begun, UpstreamFault> {
         let sent = Instant::now();
-        let mut held = VecDeque::new();
-        let first = self.first_content(&mut charge, &mut *scan, &mut held, sent).await;
-        let written = charge.written().await.map_err(|_| UpstreamFault::NotAccounted);
-        match first.and_then(|first| written.map(|()| first)) {
-            Ok((body, processing_ms)) => {
-                let upstream_time = sent.elapsed();
-                Ok(Opened { held, scan, body, charge, processing_ms, upstream_time })
-            }
-            Err(fault) => Err(settle_failed(charge, fault)),
-        }
+        let (body, processing_ms) = self.first_content(charge, scan, held, sent).await?;
+        charge.succeeded();
+        charge.written().await.map_err(|_| UpstreamFault::NotAccounted)?;
+        Ok(Begun { body, processing_ms, upstream_time: sent.elapsed() })
     }
 
     async fn first_content(
@@ -314,7 +293,7 @@ impl Call {
         held: &mut VecDeque<Bytes>,
         sent: Instant,
     ) -> Result<(AnswerBody, Option<HeaderValue>), UpstreamFault> {
-        let until = [(Clock::FirstToken, sent, Some(self.timeouts.first_token)), self.total()];
+        let until = [(Clock::FirstToken, sent, Some(self.leg.timeouts.first_token)), self.total()];
         let head = self.head(charge, sent, until, true).await?;
         self.note_cached(charge, &head.headers);
         let (content_type, processing_ms) = passed(&head.headers);
@@ -337,7 +316,7 @@ impl Call {
 
     /// Some providers count what they read from a cache in a header, and leave it out of the usage.
     fn note_cached(&self, charge: &mut Charge, headers: &HeaderMap) {
-        let named = self.provider.quirks.cached_tokens_header.as_ref();
+        let named = self.leg.provider.quirks.cached_tokens_header.as_ref();
         let told = named.and_then(|name| headers.get(name)).and_then(|value| value.to_str().ok());
         if let Some(tokens) = told.and_then(|tokens| tokens.trim().parse().ok()) {
             charge.read_from_cache(tokens);
@@ -364,12 +343,12 @@ impl Call {
         streamed: bool,
     ) -> Result<UpstreamAnswer, UpstreamFault> {
         charge.sending();
-        let answer = if self.provider.kind == ProviderKind::Echo {
+        let answer = if self.leg.provider.kind == ProviderKind::Echo {
             echo::answer(&self.request.body, streamed)
         } else {
-            let connect = self.timeouts.connect;
+            let connect = self.leg.timeouts.connect;
             let endpoint = Arc::clone(charge.lease().endpoint());
-            let sending = self.upstreams.send(connect, &endpoint, &self.request);
+            let sending = self.upstreams.send(connect, &endpoint, self.request);
             within(self.silence_from(sent), until, sending).await?.map_err(|fault| match fault {
                 WireFault::ConnectTimeout => {
                     UpstreamFault::TimedOut { clock: Clock::Connect, after: connect }
@@ -377,6 +356,7 @@ impl Call {
                 fault => UpstreamFault::Wire(fault),
             })?
         };
+        charge.told(&answer.headers);
         if answer.status.is_success() || passes(answer.status) {
             charge.answered(sent.elapsed());
         }
@@ -387,17 +367,19 @@ impl Call {
     }
 
     async fn error_status(&self, answer: UpstreamAnswer, until: [Limit; 2]) -> UpstreamFault {
-        let retry = RetryHeaders {
-            after: answer.headers.get(RETRY_AFTER).cloned(),
-            after_ms: answer.headers.get(&RETRY_AFTER_MS).cloned(),
-        };
-        let body = match decode::decoded(answer.body, answer.headers.get(CONTENT_ENCODING)) {
+        let (status, headers) = (answer.status, answer.headers);
+        let body = match decode::decoded(answer.body, headers.get(CONTENT_ENCODING)) {
             // An error whose body breaks off is still that error.
             Some(mut body) => self.collect(&mut body, ERROR_BODY_MAX, until).await.ok(),
             None => None,
         };
-        let body = body.map(|body| UpstreamErrorBody::read(&body)).unwrap_or_default();
-        UpstreamFault::Status { status: answer.status, body: Box::new(body), retry }
+        let body = body.unwrap_or_default();
+        let retry = Box::new(RetryHeaders {
+            after: headers.get(RETRY_AFTER).cloned(),
+            after_ms: headers.get(&RETRY_AFTER_MS).cloned(),
+            wait: quota::retry_after(&headers, &body),
+        });
+        UpstreamFault::Status { status, body: Box::new(UpstreamErrorBody::read(&body)), retry }
     }
 
     /// A body as one piece; copied only when it came in several.
@@ -433,11 +415,11 @@ impl Call {
     }
 
     fn total(&self) -> Limit {
-        (Clock::Total, self.arrived, self.timeouts.total)
+        (Clock::Total, self.arrived, self.leg.timeouts.total)
     }
 
     fn silence_from(&self, since: Instant) -> Limit {
-        (Clock::Silence, since, Some(self.timeouts.silence))
+        (Clock::Silence, since, Some(self.leg.timeouts.silence))
     }
 }
 
@@ -460,18 +442,6 @@ async fn within<T>(
             tokio::time::timeout_at(end, future).await.map_err(|_| UpstreamFault::TimedOut { clock, after })
         }
     }
-}
-
-fn settle_failed(charge: Charge, fault: UpstreamFault) -> UpstreamFault {
-    let fault = fault.without_key(charge.lease());
-    if fault == UpstreamFault::NotAccounted {
-        charge.withheld();
-    } else if fault.is_callers() {
-        charge.refused_upstream();
-    } else {
-        charge.failed(fault.as_str());
-    }
-    fault
 }
 
 fn passed(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>) {

@@ -1,7 +1,7 @@
-//! What one call has cost so far: the admission and the lease in use, settled on every way out.
+//! What one request has cost so far: the admission and the lease in use, settled on every way out.
 //!
-//! Owns     a [`Dispatch`]'s two halves from the moment the request is sent.
-//! Called   by `call.rs` until the answer begins, by `relay.rs` while it flows.
+//! Owns     a [`Dispatch`]'s two halves from the moment the request is sent; the admission alone between two attempts.
+//! Called   by `attempts.rs` and `call.rs` until the answer begins, by `relay.rs` while it flows.
 //! Fails    never. Dropped at any point (the client left, a panic, a clock above us) it settles to what was
 //!          caused until then: nothing before the request was sent, then the prompt, then the prompt and what
 //!          was relayed.
@@ -9,11 +9,11 @@
 use std::time::Duration;
 
 use gateway_actors::dispatch::NotWritten;
-use gateway_actors::{Admission, Booking, Dispatch, Ending, Lease};
+use gateway_actors::{Admission, Blame, Booking, Dispatch, Ending, GatewayHandle, Lease, Refusal, Tried};
 use gateway_limits::{Grade, Usage};
+use http::HeaderMap;
 
-/// How many upstreams a call asks in this version.
-const ATTEMPTS: u32 = 1;
+use crate::quota;
 
 /// A call in progress, as the client's account sees it.
 #[derive(Debug)]
@@ -23,12 +23,23 @@ pub struct Charge {
     prompt_tokens: u64,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
+    /// How many upstreams were asked, this one included.
+    attempts: u32,
+}
+
+/// A call between two attempts: nobody is asked, and the admission holds. Dropped, it has failed.
+#[derive(Debug)]
+pub struct Between {
+    admission: Admission,
+    prompt_tokens: u64,
+    attempts: u32,
 }
 
 impl Charge {
     /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate.
     pub fn new(dispatch: Dispatch, prompt_tokens: u64) -> Self {
-        Self { admission: dispatch.admission, lease: dispatch.lease, prompt_tokens, cached_tokens: 0 }
+        let Dispatch { admission, lease, .. } = dispatch;
+        Self { admission, lease, prompt_tokens, cached_tokens: 0, attempts: 1 }
     }
 
     /// Whom to call.
@@ -36,14 +47,32 @@ impl Charge {
         &self.lease
     }
 
+    /// How many upstreams were asked, this one included.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// The request is about to be sent.
     pub fn sending(&mut self) {
         self.relayed(Usage::default());
     }
 
+    /// The head of an answer has come; it may say what is left of our quota there.
+    pub fn told(&self, headers: &HeaderMap) {
+        let (requests, tokens) = quota::told(headers);
+        if requests.is_some() || tokens.is_some() {
+            self.lease.quota(requests, tokens);
+        }
+    }
+
     /// The first byte of an answer came, this long after sending.
     pub fn answered(&mut self, first_byte: Duration) {
         self.lease.answered(first_byte);
+    }
+
+    /// An answer can be used.
+    pub fn succeeded(&mut self) {
+        self.lease.succeeded();
     }
 
     /// The answer's head says that so much of the prompt was read from a cache.
@@ -65,25 +94,23 @@ impl Charge {
         self.admission.if_dropped(booking);
     }
 
-    /// The upstream refused the request for what it says: the tokens go back, the request stays counted.
-    pub fn refused_upstream(self) {
-        self.admission.settle(Booking::without_usage(Ending::Refused, ATTEMPTS));
-    }
-
-    /// The upstream failed before anything reached the client: as above, and the key's health notes it.
-    pub fn failed(mut self, what: &'static str) {
-        self.lease.failed(what);
-        self.withheld();
-    }
-
-    /// Nothing of the answer was passed on, through no fault of the upstream's.
-    pub fn withheld(self) {
-        self.admission.settle(Booking::without_usage(Ending::Failed, ATTEMPTS));
+    /// This attempt failed before anything reached the client. Its lease ends, so that the key is free and its health
+    /// noted before anybody else is asked.
+    pub fn failed(mut self, what: &'static str, blame: Option<Blame>) -> Between {
+        if let Some(blame) = blame {
+            self.lease.failed(what, blame);
+        }
+        let Self { mut admission, lease, prompt_tokens, attempts, .. } = self;
+        drop(lease);
+        admission.if_dropped(Booking::without_usage(Ending::Failed, attempts));
+        Between { admission, prompt_tokens, attempts }
     }
 
     /// The upstream failed in the middle of its answer: what was relayed is paid for.
-    pub fn cut(mut self, what: &'static str, output: Usage) {
-        self.lease.failed(what);
+    pub fn cut(mut self, what: &'static str, blame: Option<Blame>, output: Usage) {
+        if let Some(blame) = blame {
+            self.lease.failed(what, blame);
+        }
         let booking = Booking { ending: Ending::Cut, ..self.counted(output) };
         self.admission.settle(booking);
     }
@@ -92,7 +119,7 @@ impl Charge {
     /// relayed. Returns once the settlement is with the limiter, so before the last byte leaves.
     pub fn complete(self, reported: Option<Usage>, output: impl FnOnce() -> Usage) {
         let booking = match reported {
-            Some(usage) => Booking { attempts: ATTEMPTS, ..Booking::reported(self.with_cached(usage)) },
+            Some(usage) => Booking { attempts: self.attempts, ..Booking::reported(self.with_cached(usage)) },
             None => self.counted(output()),
         };
         self.admission.settle(booking);
@@ -109,6 +136,44 @@ impl Charge {
 
     fn counted(&self, output: Usage) -> Booking {
         let usage = Usage { input: self.prompt_tokens, ..output };
-        Booking { ending: Ending::Answered, usage, grade: Grade::Counted, attempts: ATTEMPTS }
+        Booking { ending: Ending::Answered, usage, grade: Grade::Counted, attempts: self.attempts }
+    }
+}
+
+impl Between {
+    /// How many upstreams were asked.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Asks the tree for another target: from candidate `from` of the plan on, but for the keys that were `tried`.
+    ///
+    /// # Errors
+    /// Why there is none, and this again where the admission still holds.
+    pub async fn again(
+        self,
+        gateway: &GatewayHandle,
+        priority: u32,
+        from: usize,
+        tried: Vec<Tried>,
+    ) -> Result<Charge, (Refusal, Option<Self>)> {
+        let Self { admission, prompt_tokens, attempts } = self;
+        match gateway.again(admission, priority, from, tried).await {
+            Ok(Dispatch { admission, lease, .. }) => {
+                let attempts = attempts.saturating_add(1);
+                Ok(Charge { admission, lease, prompt_tokens, cached_tokens: 0, attempts })
+            }
+            Err((refusal, admission)) => {
+                let again = admission.map(|admission| Self { admission, prompt_tokens, attempts });
+                Err((refusal, again))
+            }
+        }
+    }
+
+    /// The end of it: the upstream failed, or refused what the request says. The tokens go back, the request stays
+    /// counted.
+    pub fn end(self, is_callers: bool) {
+        let ending = if is_callers { Ending::Refused } else { Ending::Failed };
+        self.admission.settle(Booking::without_usage(ending, self.attempts));
     }
 }

@@ -151,6 +151,8 @@ pub enum Fault {
         provider: String,
         /// How.
         fault: UpstreamFault,
+        /// When any of the targets can be asked again, where that is known.
+        soonest: Option<Duration>,
     },
     /// Too many requests are in flight in the whole gateway.
     #[error("too many requests are in flight ({max}); try again")]
@@ -221,7 +223,14 @@ impl Fault {
     pub fn of_call(provider: &str, fault: UpstreamFault) -> Self {
         match fault {
             UpstreamFault::NotAccounted => Refusal::LedgerUnavailable.into(),
-            fault => Self::Upstream { provider: provider.to_owned(), fault },
+            fault => Self::Upstream { provider: provider.to_owned(), fault, soonest: None },
+        }
+    }
+
+    /// Notes when any of the targets can be asked again.
+    pub fn sooner(&mut self, at: Option<Duration>) {
+        if let Self::Upstream { soonest, .. } = self {
+            *soonest = at;
         }
     }
 

@@ -37,6 +37,7 @@ use crate::model_list::ModelList;
 use crate::reload::Reloader;
 use crate::request_id::RequestId;
 use crate::respond;
+use crate::retirements::Retirements;
 use crate::routes::{self, Access, Matched, NoMatch, Route};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -68,6 +69,8 @@ pub struct Front {
     pub reloader: Reloader,
     /// What opens the admin routes.
     pub admin_token: AdminToken,
+    /// Retired models that were asked for.
+    pub retirements: Retirements,
     /// Answers questions for what was used.
     pub usage: UsageReader,
     /// Set when the gateway takes no new work.

@@ -17,18 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gateway_actors::job::Memo;
-use gateway_actors::{Client, Refusal, Target, View};
+use gateway_actors::{Candidate, Client, Memo, Plan, Refusal, Target, View};
 use gateway_limits::{Ask, Price};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use warp::reply::Response;
 
+use crate::attempts::{Failed, Served};
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::limit_headers;
-use crate::resolve::Resolved;
+use crate::resolve::{Leg, RetiredModel};
 use crate::respond;
 use crate::routes::Route;
 
@@ -52,6 +52,7 @@ static X_GATEWAY_PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provi
 static X_GATEWAY_MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
 static X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 static X_GATEWAY_DROPPED: HeaderName = HeaderName::from_static("x-gateway-dropped");
+static X_GATEWAY_WARNING: HeaderName = HeaderName::from_static("x-gateway-warning");
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Routes for everybody.
@@ -101,22 +102,21 @@ fn cap(
     }
 }
 
-/// What the target charges, where that is known.
-fn price(exchange: &Exchange, resolved: &Resolved) -> Option<Price> {
-    let Target { provider, model } = &resolved.target;
-    exchange.live.settings.capabilities.of(provider, model).price
+/// What a target charges, where that is known.
+fn price(exchange: &Exchange, target: &Target) -> Option<Price> {
+    exchange.live.settings.capabilities.of(&target.provider, &target.model).price
 }
 
 /// What a request asks the tree for.
-struct Asking {
+struct Asking<'a> {
     /// The endpoint's name, as the ledger has it.
     endpoint: &'static str,
     /// The most tokens that its prompt can be.
     prompt_tokens: u64,
-    /// The most tokens that its answer can be.
-    output_tokens: u64,
-    /// What the target charges, where that is known.
-    price: Option<Price>,
+    /// The most tokens that each target's answer can be; the last for those beyond.
+    output_tokens: &'a [u64],
+    /// Whether it costs nothing, whatever the target charges for others.
+    is_free: bool,
     /// The one key that will do.
     key: Option<Arc<str>>,
 }
@@ -130,76 +130,97 @@ struct Dispatched {
 /// What the answer's head says of the dispatch.
 #[derive(Debug, Clone)]
 struct Shown {
-    target: Target,
     limits: Option<View>,
-    /// Members that a translation left out.
-    dropped: Vec<String>,
+    /// What is to be said of a retired model.
+    warning: Option<HeaderValue>,
 }
 
-/// Asks the tree.
+/// Leaves out the targets whose price nobody knows, for a client with a budget.
+fn affordable(exchange: &Exchange, client: &Client, legs: &mut Vec<Leg>) -> Result<(), Fault> {
+    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
+    if !has_budget {
+        return Ok(());
+    }
+    let unpriced = legs.first().map(|leg| leg.target.clone());
+    legs.retain(|leg| price(exchange, &leg.target).is_some());
+    match unpriced {
+        Some(Target { provider, model }) if legs.is_empty() => {
+            Err(Fault::NoPrice { provider: provider.to_string(), model: model.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asks the tree. The reservation covers the dearest of the targets.
 async fn dispatch(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    resolved: &Resolved,
-    asking: Asking,
+    legs: &[Leg],
+    asking: Asking<'_>,
 ) -> Result<Dispatched, Fault> {
-    let target = &resolved.target;
-    let Asking { endpoint, prompt_tokens, output_tokens, price, key } = asking;
-    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
-    if price.is_none() && has_budget {
-        return Err(Fault::NoPrice {
-            provider: target.provider.to_string(),
-            model: target.model.to_string(),
-        });
+    let Asking { endpoint, prompt_tokens, output_tokens, is_free, key } = asking;
+    let mut ask = Ask { tokens: 0, cost: 0 };
+    let mut candidates = Vec::with_capacity(legs.len());
+    for (at, leg) in legs.iter().enumerate() {
+        let price = if is_free { Some(Price::FREE) } else { price(exchange, &leg.target) };
+        let output = output_tokens.get(at).or(output_tokens.last()).copied().unwrap_or_default();
+        ask.tokens = ask.tokens.max(prompt_tokens.saturating_add(output));
+        ask.cost = ask.cost.max(price.map_or(0, |price| price.bound(prompt_tokens, output)));
+        candidates.push(Candidate { target: leg.target.clone(), price, key: key.clone() });
     }
-    let ask = Ask {
-        tokens: prompt_tokens.saturating_add(output_tokens),
-        cost: price.map_or(0, |price| price.bound(prompt_tokens, output_tokens)),
-    };
-    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint, price, key };
-    let admission = front.gateway.admit_with(client.id.clone(), ask, target.clone(), memo);
-    let wait = ADMISSION_WAIT + resolved.provider.queue.wait;
-    let dispatch = match tokio::time::timeout(wait, admission).await {
+    let plan = Plan::new(candidates).ok_or(Fault::Bug)?;
+    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint };
+    let admission = front.gateway.admit_with(client.id.clone(), ask, plan, memo);
+    let queues = legs.iter().map(|leg| leg.provider.queue.wait).sum::<Duration>();
+    let dispatch = match tokio::time::timeout(ADMISSION_WAIT + queues, admission).await {
         Ok(answer) => answer?,
         Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
-    let shown = Shown { target: resolved.target.clone(), limits: dispatch.limits, dropped: Vec::new() };
+    let shown = Shown { limits: dispatch.limits, warning: None };
     Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
 }
 
 impl Shown {
+    /// What is to be said of a retired model, in the head and, once a day, in the log.
+    fn warn(&mut self, front: &Front, retired: Option<&RetiredModel>) {
+        let Some(retired) = retired else { return };
+        front.retirements.note(retired);
+        self.warning = HeaderValue::try_from(retired.to_string()).ok();
+    }
+
     /// Puts it into an answer, success or not.
-    fn sign(&self, exchange: &Exchange, mut response: Response, upstream_time: Option<Duration>) -> Response {
+    fn sign(
+        &self,
+        exchange: &Exchange,
+        mut response: Response,
+        served: &Served,
+        upstream_time: Option<Duration>,
+    ) -> Response {
         let headers = response.headers_mut();
         // In one step: these, the limits' eight, and the few of ours that follow.
         headers.reserve(HEADERS_EXPECTED);
         limit_headers::insert(headers, self.limits.as_ref(), None);
-        let named = [(&X_GATEWAY_PROVIDER, &*self.target.provider), (&X_GATEWAY_MODEL, &*self.target.model)];
-        for (name, value) in named {
+        let Target { provider, model } = &served.leg.target;
+        for (name, value) in [(&X_GATEWAY_PROVIDER, &**provider), (&X_GATEWAY_MODEL, &**model)] {
             headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));
         }
-        if !self.dropped.is_empty() {
-            let names = HeaderValue::try_from(list_of(&self.dropped));
+        if !served.dropped.is_empty() {
+            let names = HeaderValue::try_from(list_of(&served.dropped));
             headers.extend(names.map(|names| (X_GATEWAY_DROPPED.clone(), names)));
         }
-        headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from_static("1"));
+        headers.extend(self.warning.clone().map(|warning| (X_GATEWAY_WARNING.clone(), warning)));
+        headers.insert(&X_GATEWAY_ATTEMPTS, HeaderValue::from(served.attempts));
         let whole = exchange.arrived.elapsed();
         let upstream = upstream_time.unwrap_or(whole).min(whole);
         headers.extend(server_timing(whole - upstream, upstream).map(|value| (SERVER_TIMING.clone(), value)));
         response
     }
 
-    /// The answer to a request whose upstream failed.
-    fn failed(&self, exchange: &Exchange, fault: crate::call::UpstreamFault) -> Response {
-        tracing::warn!(
-            request_id = exchange.id.as_str(),
-            provider = &*self.target.provider,
-            fault = fault.as_str(),
-            "upstream failed"
-        );
-        let fault = Fault::of_call(&self.target.provider, fault);
-        self.sign(exchange, respond::respond(exchange.dialect, &fault, exchange.id.as_str()), None)
+    /// The answer to a request whose upstreams failed.
+    fn failed(&self, exchange: &Exchange, failed: &Failed) -> Response {
+        let response = respond::respond(exchange.dialect, &failed.fault, exchange.id.as_str());
+        self.sign(exchange, response, &failed.served, None)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The gateway as a library: [`Gateway::start`] is the one door for the program, the tests and the examples.
 //!
 //! What it is made of, from the socket inwards: [`accept`] (connections), [`front`] (one filter, from head to
-//! answer), [`credentials`] (who), [`resolve`] (what), `gateway_actors` (may it, and where), [`call`] and
-//! [`upstream`] (the call), [`relay`] (the stream), [`respond`] (every error).
+//! answer), [`credentials`] (who), [`resolve`] (what), `gateway_actors` (may it, and where), [`attempts`], [`call`] and
+//! [`upstream`] (the call, and the next one when it fails), [`relay`] (the stream), [`respond`] (every error).
 
 pub mod accept;
 pub mod admin_token;
+pub mod attempts;
 pub mod body;
 pub mod call;
 pub mod charge;
@@ -20,6 +21,7 @@ pub mod cut_off;
 pub mod decode;
 pub mod echo;
 pub mod env_file;
+pub mod failover;
 pub mod fault;
 pub mod front;
 pub mod handlers;
@@ -27,11 +29,13 @@ pub mod limit_headers;
 pub mod live;
 pub mod model_list;
 pub mod openapi;
+pub mod quota;
 pub mod relay;
 pub mod reload;
 pub mod request_id;
 pub mod resolve;
 pub mod respond;
+pub mod retirements;
 pub mod routes;
 pub mod running;
 pub mod settings;

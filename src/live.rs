@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use gateway_actors::provider_pool::KeySettings;
-use gateway_actors::{ClientTable, Endpoint, PoolSettings};
+use gateway_actors::{ClientTable, Endpoint, PoolSettings, RetryBudgetSettings};
 
 use crate::resolve;
 use crate::settings::{ProviderSettings, Settings};
@@ -40,12 +40,16 @@ impl Live {
 
     /// What the pools are to be.
     pub fn pools(&self) -> Vec<PoolSettings> {
-        self.settings.providers.values().map(|provider| pool(provider)).collect()
+        let retries = RetryBudgetSettings {
+            ratio: self.settings.retries.budget_ratio,
+            floor: self.settings.retries.budget_floor,
+        };
+        self.settings.providers.values().map(|provider| pool(provider, retries)).collect()
     }
 }
 
 /// A provider's pool; keys that are missing take no part, unless all are.
-fn pool(provider: &ProviderSettings) -> PoolSettings {
+fn pool(provider: &ProviderSettings, retries: RetryBudgetSettings) -> PoolSettings {
     let keys = provider.keys.iter().filter(|key| key.can_be_used() || !provider.can_be_called());
     let key = |key: &crate::settings::KeySettings| KeySettings {
         endpoint: Arc::new(Endpoint {
@@ -62,5 +66,7 @@ fn pool(provider: &ProviderSettings) -> PoolSettings {
         max_concurrency: provider.max_concurrency.and_then(|max| usize::try_from(max).ok()),
         queue_max: usize::try_from(provider.queue.max).unwrap_or(usize::MAX),
         queue_wait: provider.queue.wait,
+        breaker: provider.breaker,
+        retries,
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use gateway_actors::ClientId;
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::shared::Shared;
 use gateway_protocols::error::Dialect;
@@ -27,8 +28,10 @@ use sync_wrapper::SyncWrapper;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::call::{Clock, Opened, UpstreamFault};
+use crate::attempts::{Failed, Opened};
+use crate::call::{Clock, UpstreamFault};
 use crate::charge::Charge;
+use crate::failover::verdict;
 use crate::front::InFlight;
 use crate::request_id::RequestId;
 use crate::respond::{self, Fault};
@@ -82,8 +85,8 @@ pub struct RelayContext {
     pub in_flight: InFlight,
     /// Whether the stream is one JSON array instead of server-sent events.
     pub is_array: bool,
-    /// Who may ask for the answer again, where the upstream keeps it.
-    pub keeper: Option<Keeper>,
+    /// Who may ask for the answer again, where the upstream keeps it, and where that is noted.
+    pub keeper: Option<(Arc<Shared>, ClientId)>,
 }
 
 /// Notes whose an answer is that its upstream keeps.
@@ -102,7 +105,7 @@ impl Keeper {
     }
 }
 
-type Opening = BoxFuture<'static, Result<Opened, UpstreamFault>>;
+type Opening = BoxFuture<'static, Result<Opened, Box<Failed>>>;
 
 enum Phase {
     /// Content is late: the head has gone out, and the call is still being opened.
@@ -197,9 +200,12 @@ impl Relay {
     }
 
     fn start(&mut self, opened: Opened) {
-        let Opened { held, scan, body, mut charge, .. } = opened;
-        if let (Some(keeper), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
-            keeper.note(id);
+        let Opened { held, scan, body, mut charge, served, .. } = opened;
+        self.context.provider = Arc::clone(&served.leg.target.provider);
+        self.context.timeouts = served.leg.timeouts;
+        if let (Some((shared, client)), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
+            let provider = Arc::clone(&served.leg.target.provider);
+            Keeper { shared, owner: AnswerOwner { client, provider, key: served.key } }.note(id);
         }
         self.out.extend(held);
         self.in_burst = true;
@@ -227,8 +233,8 @@ impl Relay {
                         }
                         self.start(opened);
                     }
-                    // Its charge is settled already.
-                    Err(fault) => self.end_with(fault, None),
+                    // Its charge is settled already, and the log has it.
+                    Err(failed) => self.close(&failed.fault, None),
                 }
                 Poll::Ready(())
             }
@@ -298,7 +304,7 @@ impl Relay {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             fault = fault.without_key(flow.charge.lease());
             let Flow { scan, charge, .. } = flow;
-            charge.cut(fault.as_str(), scan.counted());
+            charge.cut(fault.as_str(), verdict(&fault).blame, scan.counted());
             return self.end_with(fault, Some(scan));
         }
         self.end_with(fault, None);

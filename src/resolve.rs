@@ -1,28 +1,77 @@
-//! From the model that a caller names to the target that is called.
+//! From the model that a caller names to the targets that may be called.
 //!
-//! Settings and the client's own defaults in, a target or a fault out; beside them only the date counts, for models
+//! Settings and the client's own defaults in, targets or a fault out; beside them only the date counts, for models
 //! that are retired. What it finds, the client may use.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_actors::glob::is_model_name;
 use gateway_actors::{Client, Target};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use crate::fault::Fault;
-use crate::settings::{ProviderSettings, Settings, Timeouts};
+use crate::settings::{Midstream, ProviderSettings, Retirement, Settings, Timeouts};
 
-/// A model as the caller named it, resolved.
+/// One target of a request, with what its call needs.
 #[derive(Debug, Clone)]
-pub struct Resolved {
+pub struct Leg {
     /// Whom to call, and for which model.
     pub target: Target,
     /// That provider.
     pub provider: Arc<ProviderSettings>,
     /// The clocks of the call: the provider's, with the model's in their place.
     pub timeouts: Timeouts,
+}
+
+/// A model as the caller named it, resolved.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The targets, in the order of preference; at least one.
+    pub legs: Vec<Leg>,
+    /// What is done when a stream breaks off behind its first content.
+    pub midstream: Midstream,
+    /// A retired model on the way here.
+    pub retired: Option<RetiredModel>,
+}
+
+impl Resolved {
+    /// The target that is asked first, or alone where there is no other way.
+    pub fn first(&self) -> &Leg {
+        &self.legs[0]
+    }
+
+    /// The same with that target alone.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.legs.truncate(1);
+        self
+    }
+}
+
+/// A model that its provider has given up, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetiredModel {
+    /// Its name, as it is in the configuration.
+    pub model: String,
+    /// When it ends, or ended.
+    pub since: Date,
+    /// What is asked in its place, where that has begun.
+    pub replaced_by: Option<String>,
+}
+
+impl fmt::Display for RetiredModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, since, replaced_by } = self;
+        write!(f, "model {model} is retired as of {since}")?;
+        match replaced_by {
+            Some(other) => write!(f, "; {other} is asked instead"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Who asks, as far as finding a model goes.
@@ -45,9 +94,9 @@ pub fn model(settings: &Settings, asker: Asker<'_>, name: &str) -> Result<Resolv
     if !is_model_name(name) {
         return Err(Fault::BadModelName);
     }
-    let target =
+    let targets =
         find(settings, asker.home, name).ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?;
-    checked(settings, asker.client, name, target)
+    checked(settings, asker.client, name, targets)
 }
 
 /// Finds the target of a seed request, which may name a provider, a model, both or neither.
@@ -64,15 +113,15 @@ pub fn seed(
         return Err(Fault::BadModelName);
     }
     if let Some(name) = name
-        && let Some(target) = alias(settings, name)
+        && let Some(targets) = alias(settings, name)
     {
-        return checked(settings, client, name, target).map(Ok);
+        return checked(settings, client, name, targets).map(Ok);
     }
     let default = || client.default_provider.as_deref().or(settings.default_provider.as_deref());
     let provider = match (provider, name) {
         (Some(provider), _) => provider,
         (None, Some(name)) => match pattern(settings, None, name).or_else(|| prefixed(settings, name)) {
-            Some(target) => return checked(settings, client, name, target).map(Ok),
+            Some(target) => return checked(settings, client, name, vec![target]).map(Ok),
             None => default().ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?,
         },
         (None, None) => match default() {
@@ -85,15 +134,15 @@ pub fn seed(
     let own = client.default_model.as_deref();
     let own = own.filter(|_| client.default_provider.as_deref() == Some(provider));
     let whole = |model: &str| Target { provider: Arc::clone(&known.name), model: model.into() };
-    let (model, target) = match (name, own.or(known.default_model.as_deref())) {
-        (Some(name), _) => (name, whole(name)),
+    let (model, targets) = match (name, own.or(known.default_model.as_deref())) {
+        (Some(name), _) => (name, vec![whole(name)]),
         (None, Some(default)) => (default, of_default(settings, &known.name, default)),
         (None, None) => match default_model_for(settings, &known.name) {
             Some(found) => found,
             None => return Ok(Err(Missing::Model)),
         },
     };
-    checked(settings, client, model, target).map(Ok)
+    checked(settings, client, model, targets).map(Ok)
 }
 
 /// What a seed request lacks.
@@ -107,38 +156,87 @@ pub enum Missing {
     Model,
 }
 
-/// The target of a default model at its provider, which may be written as an alias.
-fn of_default(settings: &Settings, provider: &Arc<str>, model: &str) -> Target {
-    let alias = alias(settings, model).filter(|target| target.provider == *provider);
-    alias.unwrap_or_else(|| Target { provider: Arc::clone(provider), model: model.into() })
+/// The targets of a default model at its provider, which may be written as an alias.
+fn of_default(settings: &Settings, provider: &Arc<str>, model: &str) -> Vec<Target> {
+    let alias = alias(settings, model).filter(|targets| begins_at(targets, provider));
+    alias.unwrap_or_else(|| vec![Target { provider: Arc::clone(provider), model: model.into() }])
 }
 
-/// `DEFAULT_MODEL` and its target, if it belongs to this provider.
-fn default_model_for<'a>(settings: &'a Settings, provider: &Arc<str>) -> Option<(&'a str, Target)> {
+/// `DEFAULT_MODEL` and its targets, if it belongs to this provider.
+fn default_model_for<'a>(settings: &'a Settings, provider: &Arc<str>) -> Option<(&'a str, Vec<Target>)> {
     let model = settings.default_model.as_deref()?;
     let found = find(settings, None, model).or_else(|| {
         let default = settings.default_provider.as_deref()?;
-        (*default == **provider).then(|| Target { provider: Arc::clone(provider), model: model.into() })
+        (*default == **provider).then(|| vec![Target { provider: Arc::clone(provider), model: model.into() }])
     });
-    found.filter(|target| target.provider == *provider).map(|target| (model, target))
+    found.filter(|targets| begins_at(targets, provider)).map(|targets| (model, targets))
 }
 
-/// The target of a name, first hit wins.
-fn find(settings: &Settings, home: Option<&str>, name: &str) -> Option<Target> {
-    alias(settings, name).or_else(|| pattern(settings, home, name)).or_else(|| prefixed(settings, name))
+fn begins_at(targets: &[Target], provider: &Arc<str>) -> bool {
+    targets.first().is_some_and(|target| target.provider == *provider)
 }
 
-/// What an entry of `[models]` leads to: its first target, as this version calls one, or what replaces a model that
-/// is retired. A replacement that leads nowhere changes nothing.
-fn alias(settings: &Settings, name: &str) -> Option<Target> {
+/// The targets of a name, first hit wins.
+fn find(settings: &Settings, home: Option<&str>, name: &str) -> Option<Vec<Target>> {
+    let one =
+        || pattern(settings, home, name).or_else(|| prefixed(settings, name)).map(|target| vec![target]);
+    alias(settings, name).or_else(one)
+}
+
+/// What an entry of `[models]` leads to: its targets, or what replaces a model that is retired. A replacement that
+/// leads nowhere changes nothing.
+fn alias(settings: &Settings, name: &str) -> Option<Vec<Target>> {
     let entry = settings.models.get(name)?;
-    let retired = || {
-        let today = Offset::UTC.to_datetime(Timestamp::now()).date();
-        let replacement = entry.retirement.as_ref()?.replacement_on(today)?;
-        let own = settings.models.get(replacement).and_then(|entry| entry.targets.first().cloned());
-        own.or_else(|| pattern(settings, None, replacement)).or_else(|| prefixed(settings, replacement))
+    if !entry.targets.is_empty() {
+        return Some(entry.targets.clone());
+    }
+    replacement(settings, entry.retirement.as_ref()?.replacement_on(today())?)
+}
+
+/// What stands in for a retired model: an alias, or any other name; not what replaces that one in turn.
+fn replacement(settings: &Settings, name: &str) -> Option<Vec<Target>> {
+    let own = settings.models.get(name).map(|entry| entry.targets.clone());
+    own.filter(|targets| !targets.is_empty()).or_else(|| {
+        pattern(settings, None, name).or_else(|| prefixed(settings, name)).map(|target| vec![target])
+    })
+}
+
+fn today() -> Date {
+    Offset::UTC.to_datetime(Timestamp::now()).date()
+}
+
+/// What is known of the end of a target's model: by its name with the provider's, or alone.
+fn retirement_of<'s>(settings: &'s Settings, target: &Target) -> Option<&'s Retirement> {
+    if settings.models.is_empty() {
+        return None;
+    }
+    let of = |name: &str| settings.models.get(name)?.retirement.as_ref();
+    of(&target.model).or_else(|| of(&format!("{}/{}", target.provider, target.model)))
+}
+
+/// The targets with what replaces those that are retired, and the first of these.
+fn living(settings: &Settings, name: &str, targets: Vec<Target>) -> (Vec<Target>, Option<RetiredModel>) {
+    let note = |model: &str, retirement: &Retirement, is_replaced: bool| RetiredModel {
+        model: model.to_owned(),
+        since: retirement.since,
+        replaced_by: retirement.replacement_on(today()).filter(|_| is_replaced).map(str::to_owned),
     };
-    entry.targets.first().cloned().or_else(retired)
+    // The name itself may be one that `alias` has replaced.
+    let entry = settings.models.get(name);
+    let named = entry.and_then(|entry| entry.retirement.as_ref());
+    let mut retired =
+        named.map(|retirement| note(name, retirement, entry.is_some_and(|entry| entry.targets.is_empty())));
+    let mut living = Vec::with_capacity(targets.len());
+    for target in targets {
+        let Some(retirement) = retirement_of(settings, &target) else {
+            living.push(target);
+            continue;
+        };
+        let instead = retirement.replacement_on(today()).and_then(|name| replacement(settings, name));
+        retired.get_or_insert_with(|| note(&target.model, retirement, instead.is_some()));
+        living.extend(instead.unwrap_or_else(|| vec![target]));
+    }
+    (living, retired)
 }
 
 /// The longest of all patterns that fit; the home provider's before all others.
@@ -161,8 +259,35 @@ fn prefixed(settings: &Settings, name: &str) -> Option<Target> {
     Some(Target { provider: Arc::clone(provider), model: model.into() })
 }
 
-/// What the client may use, and what can be called at all.
-fn checked(settings: &Settings, client: &Client, name: &str, target: Target) -> Result<Resolved, Fault> {
+/// What the client may use, and what can be called at all; where nothing is left, why not the first.
+fn checked(
+    settings: &Settings,
+    client: &Client,
+    name: &str,
+    targets: Vec<Target>,
+) -> Result<Resolved, Fault> {
+    let (targets, retired) = living(settings, name, targets);
+    let entry = settings.models.get(name);
+    let mut legs = Vec::with_capacity(targets.len());
+    let mut first_fault = None;
+    for target in targets {
+        match leg(settings, client, name, target) {
+            Ok(mut leg) => {
+                if let Some(entry) = entry {
+                    leg.timeouts = leg.timeouts.overridden_by(&entry.timeouts);
+                }
+                legs.push(leg);
+            }
+            Err(fault) => drop(first_fault.get_or_insert(fault)),
+        }
+    }
+    if legs.is_empty() {
+        return Err(first_fault.unwrap_or_else(|| Fault::UnknownModel { model: name.to_owned() }));
+    }
+    Ok(Resolved { legs, midstream: entry.map(|entry| entry.midstream).unwrap_or_default(), retired })
+}
+
+fn leg(settings: &Settings, client: &Client, name: &str, target: Target) -> Result<Leg, Fault> {
     let Some(provider) = settings.providers.get(&target.provider) else {
         return Err(Fault::UnknownModel { model: name.to_owned() });
     };
@@ -176,26 +301,24 @@ fn checked(settings: &Settings, client: &Client, name: &str, target: Target) -> 
         let cure = provider.keys.first().map(|key| key.source.to_string()).unwrap_or_default();
         return Err(Fault::NoKey { provider: provider.name.to_string(), cure });
     }
-    let timeouts = match settings.models.get(name) {
-        Some(entry) => provider.timeouts.overridden_by(&entry.timeouts),
-        None => provider.timeouts,
-    };
-    Ok(Resolved { target, provider: Arc::clone(provider), timeouts })
+    Ok(Leg { target, provider: Arc::clone(provider), timeouts: provider.timeouts })
 }
 
 /// The targets that the configuration names and a client may use: of its own default model, of every entry of
 /// `[models]`, of every provider's default model. Each once, in the order of providers and models.
 pub fn configured_targets(settings: &Settings, client: &Client) -> Vec<Target> {
-    let default = |provider: &Arc<str>, model: Option<&str>| Some(of_default(settings, provider, model?));
+    let default = |provider: &Arc<str>, model: Option<&str>| {
+        model.map(|model| of_default(settings, provider, model)).unwrap_or_default()
+    };
     let own = client.default_provider.as_deref();
     let own = own.and_then(|provider| settings.providers.get_key_value(provider));
-    let own = own.and_then(|(provider, _)| default(provider, client.default_model.as_deref()));
+    let own = own.map(|(provider, _)| default(provider, client.default_model.as_deref()));
     let of_providers = settings
         .providers
         .iter()
-        .filter_map(|(name, provider)| default(name, provider.default_model.as_deref()));
+        .flat_map(|(name, provider)| default(name, provider.default_model.as_deref()));
     let of_models = settings.models.iter().flat_map(|(_, entry)| entry.targets.iter().cloned());
-    let mut targets: Vec<Target> = own.into_iter().chain(of_providers).chain(of_models).collect();
+    let mut targets: Vec<Target> = own.into_iter().flatten().chain(of_providers).chain(of_models).collect();
     targets.retain(|target| client.may_use_provider(&target.provider) && may_use_model(client, target));
     targets.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
     targets.dedup();
@@ -213,14 +336,19 @@ pub fn provider_of(settings: &Settings, client: &Client, target: Target) -> Resu
     if !client.may_use_provider(&name) {
         return Err(Fault::ProviderNotAllowed { provider: name });
     }
-    Ok(Resolved { target, provider: Arc::clone(provider), timeouts: provider.timeouts })
+    let leg = Leg { target, provider: Arc::clone(provider), timeouts: provider.timeouts };
+    Ok(Resolved { legs: vec![leg], midstream: Midstream::Error, retired: None })
 }
 
 /// How a client's defaults name a model: its provider, and its name there. An alias stays one.
 pub fn as_defaults(settings: &Settings, name: &str) -> Option<(Arc<str>, String)> {
-    match alias(settings, name) {
+    let first = |targets: Vec<Target>| targets.into_iter().next();
+    match alias(settings, name).and_then(first) {
         Some(target) => Some((target.provider, name.to_owned())),
-        None => find(settings, None, name).map(|target| (target.provider, target.model.to_string())),
+        None => {
+            let target = find(settings, None, name).and_then(first)?;
+            Some((target.provider, target.model.to_string()))
+        }
     }
 }
 

@@ -95,7 +95,10 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
         headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
         headers.insert(&RETRY_AFTER_MS, HeaderValue::from(ms));
     }
-    if let Fault::Upstream { fault: UpstreamFault::Status { retry, .. }, .. } = fault {
+    // Another target may be free before the one that answered wants to be asked again.
+    if let Fault::Upstream { fault: UpstreamFault::Status { retry, .. }, soonest, .. } = fault
+        && soonest.is_none_or(|soonest| retry.wait.is_some_and(|wait| wait < soonest))
+    {
         pass_retry_headers(headers, retry);
     }
     if let Fault::Refused(refused) = fault {
@@ -203,7 +206,12 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::NoProviderFor { .. } | Fault::NotUnderBudget { .. } => Looks::forbidden(),
         Fault::NoKey { .. } => Looks { should_not_retry: true, ..Looks::overloaded(None) },
         Fault::Refused(refused) => looks_of_refusal(&refused.refusal),
-        Fault::Upstream { provider, fault } => looks_of_upstream(dialect, provider, fault),
+        Fault::Upstream { provider, fault, soonest } => {
+            let looks = looks_of_upstream(dialect, provider, fault);
+            // Only what may be tried again has such a time.
+            let retry_after = looks.retry_after.map(|usual| soonest.unwrap_or(usual));
+            Looks { retry_after, ..looks }
+        }
         Fault::BadParameter { name, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(name)),
         Fault::TooManyInFlight { .. }
         | Fault::Draining
@@ -250,7 +258,14 @@ fn looks_of_refusal(refusal: &Refusal) -> Looks {
         | Refusal::SwitchedOff { .. }
         | Refusal::ProviderFull { .. }
         | Refusal::LedgerBehind { .. }
+        | Refusal::NobodyLeft
+        | Refusal::Resting { is_limited: false, .. }
         | Refusal::Stopping => Looks::overloaded(retry_after),
+        // The upstreams' own limits, not the client's.
+        Refusal::Resting { is_limited: true, .. } => Looks {
+            retry_after,
+            ..Looks::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded"))
+        },
         // What exactly is wrong is the operator's to know: the log and the tree say it.
         Refusal::LedgerUnavailable => Looks {
             message: Some(

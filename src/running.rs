@@ -29,6 +29,7 @@ use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
 use crate::reload::{Origins, Reloader};
+use crate::retirements::Retirements;
 use crate::settings::{LedgerSettings, Loaded};
 use crate::watch;
 
@@ -100,6 +101,7 @@ impl Gateway {
             budget: Arc::default(),
             in_flight: Gate::new(max_in_flight),
             model_list: ModelList::default(),
+            retirements: Retirements::default(),
             reloader: Reloader::new(origins),
             admin_token,
             draining: AtomicBool::new(false),

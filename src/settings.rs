@@ -24,7 +24,7 @@ use gateway_actors::secret::Secret;
 
 pub use capabilities::{CapMember, Capabilities, Capability};
 pub use ledger::{Durability, LedgerSettings};
-pub use models::{ModelEntry, ModelTable, Retirement};
+pub use models::{Midstream, ModelEntry, ModelTable, Retirement};
 pub use prices::row_of;
 pub use providers::{KeySettings, KeySource, ProviderKind, ProviderSettings, Providers, QueueSettings};
 pub use retries::Retries;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use gateway_actors::booking::Booking;
 use gateway_actors::ledger::{Change, Durability, Reservation, Settlement, Store, StoreSettings};
 use gateway_actors::{ClientId, Memo, Target};
-use gateway_limits::{AdmissionId, Ask, Now, Outcome, Price, Usage};
+use gateway_limits::{AdmissionId, Ask, Now, Outcome, Usage};
 
 const BATCHES: u64 = 20_000;
 const BATCHES_PER_MAINTAIN: u64 = 2_000;
@@ -57,12 +57,8 @@ impl Calls {
             at: at(batch),
             day: START_MS / DAY_MS,
             ask: Ask { tokens: 4_000, cost: 4_000_000_000 },
-            memo: Memo {
-                request_id: format!("req_{call:026}").into(),
-                endpoint: "chat/completions",
-                price: Some(Price { input: 50_000, output: 400_000, ..Price::FREE }),
-                key: None,
-            },
+            memo: Memo { request_id: format!("req_{call:026}").into(), endpoint: "chat/completions" },
+            cost_known: true,
             target: self.target(call),
         })
     }

@@ -156,14 +156,14 @@ impl Actor for ClientRegistry {
 }
 
 impl ClientRegistry {
-    fn admit(&self, state: &mut RegistryState, job: Box<Job>) {
+    fn admit(&self, state: &mut RegistryState, mut job: Box<Job>) {
         if job.is_abandoned() {
             return;
         }
         let client = job.client.clone();
         // The table may have changed since the credentials were checked.
         match self.shared.clients.load().get(&client) {
-            Some(known) if !known.disabled => {}
+            Some(known) if !known.disabled => job.priority = known.priority,
             _ => return job.refuse(Refusal::UnknownClient { client }),
         }
         let stranded = match state.limiters.get(&client) {

@@ -9,7 +9,7 @@
 //!          because a message to an actor that is just dying is lost without a sign; the reborn limiter
 //!          reads the table.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,13 +18,15 @@ use gateway_limits::{AdmissionId, Ask, Outcome, View};
 use tokio::sync::Notify;
 
 use crate::booking::Booking;
+use crate::breaker::Blame;
 use crate::client::ClientId;
 use crate::clients_supervisor::ClientsMessage;
 use crate::gate::Door;
-use crate::job::{Job, Memo, Target};
+use crate::job::{Candidate, Job, Memo, Plan, Target};
 use crate::provider::{Endpoint, ProviderMessage};
 use crate::rate_limiter::RateLimiterMessage;
 use crate::shared::Shared;
+use crate::standing::{Quota, QuotaReport, Rest, Resting, Standing};
 
 /// What a granted job gets.
 #[derive(Debug)]
@@ -43,8 +45,10 @@ pub(crate) struct OpenAdmission {
     pub(crate) id: AdmissionId,
     pub(crate) client: ClientId,
     pub(crate) ask: Ask,
-    pub(crate) target: Target,
+    pub(crate) plan: Plan,
     pub(crate) memo: Memo,
+    /// Which candidate of the plan the call goes to.
+    at: AtomicUsize,
     booking: OnceLock<Booking>,
     reservation: WrittenDown,
 }
@@ -57,7 +61,12 @@ impl OpenAdmission {
 
     /// What its client's account is charged, once it has ended.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.booking().map(|booking| booking.outcome(self.memo.price.as_ref()))
+        self.booking().map(|booking| booking.outcome(self.candidate().price.as_ref()))
+    }
+
+    /// Where the call goes; once it has ended, where it went last.
+    pub(crate) fn candidate(&self) -> &Candidate {
+        self.plan.at(self.at.load(Ordering::Relaxed))
     }
 
     /// The ledger has written the reservation, or cannot.
@@ -173,8 +182,9 @@ impl Admission {
             id,
             client: job.client.clone(),
             ask: job.ask,
-            target: job.target.clone(),
+            plan: job.plan.clone(),
             memo: std::mem::take(&mut job.memo),
+            at: AtomicUsize::new(0),
             booking: OnceLock::new(),
             reservation: WrittenDown::default(),
         });
@@ -188,9 +198,25 @@ impl Admission {
         self.open.id
     }
 
-    /// The bound that was reserved.
+    /// Whose it is.
+    pub fn client(&self) -> &ClientId {
+        &self.open.client
+    }
+
+    /// The bound that was reserved: the highest of all candidates of the plan.
     pub fn ask(&self) -> Ask {
         self.open.ask
+    }
+
+    /// Where its call may go.
+    pub fn plan(&self) -> &Plan {
+        &self.open.plan
+    }
+
+    /// From now on the call goes to this candidate of the plan: what is settled is booked for it, at its price.
+    pub(crate) fn goes_to(&self, at: usize) {
+        // Published to whoever settles by the booking, which is written behind it.
+        self.open.at.store(at, Ordering::Relaxed);
     }
 
     /// Waits until the reservation is in the ledger, so that a crash cannot forget it. Call the upstream
@@ -244,8 +270,8 @@ pub struct Gauge {
     abandoned: AtomicU64,
     /// Moving average of the time to the first byte, in microseconds; 0 before the first answer.
     first_byte_us: AtomicU64,
-    /// Set by the Provider after a failure: then it is told of the next success.
-    is_failing: AtomicBool,
+    /// Of the whole key, set by its Provider when the upstream refuses it.
+    pub(crate) rest: Rest,
 }
 
 /// Weight of the newest call in the moving average: about the last eight count.
@@ -273,10 +299,6 @@ impl Gauge {
         (us > 0).then(|| Duration::from_micros(us))
     }
 
-    pub(crate) fn set_failing(&self, is_failing: bool) {
-        self.is_failing.store(is_failing, Ordering::Relaxed);
-    }
-
     /// Of two answers at the same moment one may go missing in the average, which is one of many anyway.
     fn note_answer(&self, first_byte: Duration) {
         self.answered.fetch_add(1, Ordering::Relaxed);
@@ -289,25 +311,32 @@ impl Gauge {
     }
 }
 
-/// How a call ended, as far as its key's health is concerned.
+/// How a call has gone, as far as its key's health is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallReport {
-    Answered {
-        first_byte: Duration,
-    },
-    Failed {
-        what: &'static str,
-    },
     /// Says nothing about the upstream.
     Abandoned,
+    Answered,
+    Failed,
 }
 
 /// The right to make one call with one key of a provider; in flight until dropped. It outlives its actor.
 #[derive(Debug)]
 pub struct Lease {
-    target: Target,
+    plan: Plan,
+    at: usize,
     key: Arc<Key>,
+    standing: Arc<Standing>,
+    trial: Option<Trial>,
     report: CallReport,
+}
+
+/// A call that was let through although its key, or the model there, rested. One at a time: given back when the
+/// call has succeeded or failed, or ends without either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trial {
+    pub(crate) of_key: bool,
+    pub(crate) of_model: bool,
 }
 
 /// A key with its Provider, as each of its leases holds it: one count to change instead of five.
@@ -320,14 +349,32 @@ pub struct Key {
 }
 
 impl Lease {
-    pub(crate) fn new(target: Target, key: &Arc<Key>) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        at: usize,
+        key: &Arc<Key>,
+        standing: &Arc<Standing>,
+        trial: Option<Trial>,
+    ) -> Self {
         key.gauge.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { target, key: Arc::clone(key), report: CallReport::Abandoned }
+        Self {
+            plan: plan.clone(),
+            at,
+            key: Arc::clone(key),
+            standing: Arc::clone(standing),
+            trial,
+            report: CallReport::Abandoned,
+        }
     }
 
     /// Where the call goes.
     pub fn target(&self) -> &Target {
-        &self.target
+        &self.plan.at(self.at).target
+    }
+
+    /// Which candidate of the plan that is.
+    pub fn at(&self) -> usize {
+        self.at
     }
 
     /// The key and address to call.
@@ -335,15 +382,68 @@ impl Lease {
         &self.key.endpoint
     }
 
-    /// The answer began after `first_byte`; reported to the Provider when the lease ends.
-    pub fn answered(&mut self, first_byte: Duration) {
-        self.report = CallReport::Answered { first_byte };
+    /// Whether the call only tries whether a key that rested works again. Should it fail, that was not the caller's
+    /// doing: it may ask elsewhere once more than others.
+    pub fn is_trial(&self) -> bool {
+        self.trial.is_some()
     }
 
-    /// The call failed through the upstream's fault; reported when the lease ends. `what` is a fixed word
-    /// for the operator (`connect`, `status 500`), never the upstream's own text.
-    pub fn failed(&mut self, what: &'static str) {
-        self.report = CallReport::Failed { what };
+    /// The answer's head came after `first_byte`.
+    pub fn answered(&mut self, first_byte: Duration) {
+        if self.report != CallReport::Answered {
+            self.report = CallReport::Answered;
+            self.key.gauge.note_answer(first_byte);
+            self.standing.answered.fetch_add(1, Ordering::Relaxed);
+            self.standing.latency.observe(self.now(), first_byte);
+        }
+    }
+
+    /// The upstream does what it is there for: a first piece of content, a whole answer, or a word on what is wrong
+    /// with the request. The Provider is told only when it waits for that.
+    pub fn succeeded(&mut self) {
+        let was_failing = self.standing.is_failing.load(Ordering::Relaxed);
+        if was_failing || self.key.gauge.rest.at(Duration::ZERO) != Resting::No {
+            let model = Arc::clone(&self.target().model);
+            let standing = Arc::clone(&self.standing);
+            let _ = self.key.provider.send_always(ProviderMessage::Succeeded { model, standing });
+        }
+        self.give_trial_back();
+    }
+
+    /// What the upstream says of our own quota there.
+    pub fn quota(&self, requests: Option<QuotaReport>, tokens: Option<QuotaReport>) {
+        if let Some(quota) = Quota::told(self.now(), requests, tokens) {
+            self.standing.quota.store(Some(Arc::new(quota)));
+        }
+    }
+
+    /// The call failed through the upstream's fault, or it does not take our key, or no more calls. `what` is a fixed
+    /// word for the operator (`connect`, `status`), never the upstream's own text.
+    pub fn failed(&mut self, what: &'static str, blame: Blame) {
+        self.report = CallReport::Failed;
+        let failed = ProviderMessage::Failed {
+            model: Arc::clone(&self.target().model),
+            standing: Arc::clone(&self.standing),
+            what,
+            blame,
+            is_trial: self.trial.is_some(),
+        };
+        let _ = self.key.provider.send_always(failed);
+        // The trial goes back with the lease: until then the Provider has seen the failure, or is about to.
+    }
+
+    fn give_trial_back(&mut self) {
+        let Some(Trial { of_key, of_model }) = self.trial.take() else { return };
+        if of_key {
+            self.key.gauge.rest.give_trial_back();
+        }
+        if of_model {
+            self.standing.rest.give_trial_back();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.key.shared.clock.now().mono
     }
 }
 
@@ -351,18 +451,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // Ordered against the pool's look at the room: either it sees this place, or we see its waiting job.
         self.key.gauge.in_flight.fetch_sub(1, Ordering::SeqCst);
-        match self.report {
-            CallReport::Answered { first_byte } => {
-                self.key.gauge.note_answer(first_byte);
-                if self.key.gauge.is_failing.load(Ordering::Relaxed) {
-                    let _ = self.key.provider.send_always(ProviderMessage::Recovered);
-                }
-            }
-            CallReport::Failed { what } => {
-                let _ = self.key.provider.send_always(ProviderMessage::Failed { what });
-            }
-            CallReport::Abandoned => drop(self.key.gauge.abandoned.fetch_add(1, Ordering::Relaxed)),
+        self.give_trial_back();
+        if self.report == CallReport::Abandoned {
+            self.key.gauge.abandoned.fetch_add(1, Ordering::Relaxed);
         }
-        self.key.shared.wake_pool(&self.target.provider);
+        self.key.shared.wake_pool(&self.plan.at(self.at).target.provider);
     }
 }

@@ -12,10 +12,10 @@ use tokio::task::JoinHandle;
 use crate::client::ClientId;
 use crate::client_registry::{Published, RegistryMessage};
 use crate::client_table::ClientTable;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Admission, Dispatch};
 use crate::gate::{Door, Undelivered};
 use crate::gateway::{self, Gateway, GatewayMessage};
-use crate::job::{Job, JobId, Memo, Stranded, Target};
+use crate::job::{Answer, Job, JobId, Memo, Plan, Stranded, Tried, Undispatched, Way};
 use crate::ledger::{Backing, Recovered};
 use crate::provider::KeyView;
 use crate::provider_pool::{PoolMessage, PoolSettings};
@@ -93,32 +93,70 @@ pub struct GatewayHandle {
 impl GatewayHandle {
     /// May `client` make this call, and with which key? The answer is the right to make it; dropping that
     /// settles it. Dropping this future gives back whatever was taken for the job.
-    pub async fn admit(&self, client: ClientId, ask: Ask, target: Target) -> Result<Dispatch, Refused> {
-        self.admit_with(client, ask, target, Memo::default()).await
+    pub async fn admit(
+        &self,
+        client: ClientId,
+        ask: Ask,
+        plan: impl Into<Plan>,
+    ) -> Result<Dispatch, Refused> {
+        self.admit_with(client, ask, plan.into(), Memo::default()).await
     }
 
-    /// As [`admit`](Self::admit), with what the ledger is to note of the call.
+    /// As [`admit`](Self::admit), with what the ledger is to note of the call. The first target of the plan that can
+    /// be asked gets it; `ask` is the highest bound of all of them.
     pub async fn admit_with(
         &self,
         client: ClientId,
         ask: Ask,
-        target: Target,
+        plan: Plan,
         memo: Memo,
     ) -> Result<Dispatch, Refused> {
-        let (job, answer) = Job::new(self.shared.next_job_id(), client, ask, target.clone(), memo);
+        let (job, answer) = Job::new(self.shared.next_job_id(), client, ask, plan.clone(), memo);
         let id = job.id;
         match self.root.forward(job) {
             Ok(()) => {}
             Err(Stranded::Full(_)) => return Err(Refusal::Overloaded { actor: "Gateway" }.into()),
             Err(Stranded::Gone(_)) => return Err(Refusal::Stopping.into()),
         }
-        let ticket = Ticket { job: Some(id), provider: target.provider, shared: &self.shared };
+        self.answer_of(id, plan, answer).await.map_err(|undispatched| undispatched.refused)
+    }
+
+    /// Asks for another target of an admission whose call has failed: of its plan from candidate `from` on, but for
+    /// the keys that were `tried`. Dropping this future settles the admission as it says itself.
+    ///
+    /// # Errors
+    /// Why there is no other, and the admission, so that it may wait and ask again; without it when it went with an
+    /// actor that died.
+    pub async fn again(
+        &self,
+        admission: Admission,
+        priority: u32,
+        from: usize,
+        tried: Vec<Tried>,
+    ) -> Result<Dispatch, (Refusal, Option<Admission>)> {
+        let (plan, memo) = (admission.plan().clone(), Memo::default());
+        let (client, ask) = (admission.client().clone(), admission.ask());
+        let (mut job, answer) = Job::new(self.shared.next_job_id(), client, ask, plan.clone(), memo);
+        let id = job.id;
+        job.priority = priority;
+        job.way = Way::again(from, tried);
+        job.admission = Some(admission);
+        self.shared.to_pool(job);
+        let answer = self.answer_of(id, plan, answer).await;
+        answer.map_err(|Undispatched { refused, admission }| (refused.refusal, admission))
+    }
+
+    async fn answer_of(&self, id: JobId, plan: Plan, answer: Answer) -> Result<Dispatch, Undispatched> {
+        let ticket = Ticket { job: Some(id), plan, shared: &self.shared };
         let answer = answer.await;
         ticket.answered();
         match answer {
             Ok(answer) => answer,
             // The port closed without a word: the actor that held the job has died.
-            Err(_) => Err(Refusal::Restarting { actor: "the actor that held this request" }.into()),
+            Err(_) => {
+                let refusal = Refusal::Restarting { actor: "the actor that held this request" };
+                Err(Undispatched { refused: refusal.into(), admission: None })
+            }
         }
     }
 
@@ -210,7 +248,7 @@ async fn end(cell: &ActorCell) {
 /// otherwise hold its client's slot until its turn came.
 struct Ticket<'a> {
     job: Option<JobId>,
-    provider: Arc<str>,
+    plan: Plan,
     shared: &'a Shared,
 }
 
@@ -222,9 +260,11 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        if let Some(job) = self.job
-            && let Some(pool) = self.shared.pools.load().get(&self.provider)
-        {
+        let Some(job) = self.job else { return };
+        let pools = self.shared.pools.load();
+        // Nobody else knows which of them has it by now.
+        let providers = self.plan.candidates().iter().map(|candidate| &candidate.target.provider);
+        for pool in providers.filter_map(|provider| pools.get(provider)) {
             let _ = pool.door.send_always(PoolMessage::Cancel(job));
         }
     }

@@ -5,6 +5,7 @@
 //! actor that dies is never lost in silence. A job whose caller has gone is dropped before it is acted on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_limits::{Ask, Price, View};
 use tokio::sync::oneshot;
@@ -23,6 +24,55 @@ pub struct Target {
     pub model: Arc<str>,
 }
 
+/// One target of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Whom to call, and for which model.
+    pub target: Target,
+    /// What it charges; `None` when nobody knows, and then nothing is booked as its cost.
+    pub price: Option<Price>,
+    /// The name of the one key that will do, for what an upstream keeps there; `None` takes any.
+    pub key: Option<Arc<str>>,
+}
+
+/// Where a call may go: at least one target, in the order of preference. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan(Arc<[Candidate]>);
+
+impl Plan {
+    /// A plan of these candidates; `None` without one.
+    pub fn new(candidates: Vec<Candidate>) -> Option<Self> {
+        (!candidates.is_empty()).then(|| Self(candidates.into()))
+    }
+
+    /// A plan of one.
+    pub fn of(candidate: Candidate) -> Self {
+        Self(Arc::new([candidate]))
+    }
+
+    /// How many candidates there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.0
+    }
+
+    /// One of them; the last for an index beyond it.
+    pub fn at(&self, index: usize) -> &Candidate {
+        &self.0[index.min(self.0.len() - 1)]
+    }
+}
+
+impl From<Target> for Plan {
+    fn from(target: Target) -> Self {
+        Self::of(Candidate { target, price: None, key: None })
+    }
+}
+
 /// What the ledger notes of a call beside its numbers. Never anything of the request's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memo {
@@ -30,15 +80,47 @@ pub struct Memo {
     pub request_id: Box<str>,
     /// The endpoint's name, for example `chat/completions`.
     pub endpoint: &'static str,
-    /// What the target charges; `None` when nobody knows, and then nothing is booked as its cost.
-    pub price: Option<Price>,
-    /// The name of the one key that will do, for what an upstream keeps there; `None` takes any.
-    pub key: Option<Arc<str>>,
 }
 
 /// Identifies a job while it waits, so that it can be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JobId(pub(crate) u64);
+
+/// A key that was asked already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// Which candidate of the plan.
+    pub at: usize,
+    /// The key's name.
+    pub key: Arc<str>,
+    /// Whether it may be asked once more, should there be no other.
+    pub again: bool,
+}
+
+/// Where the way of a job has led so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Way {
+    /// The candidate whose pool has the job, or is to have it.
+    pub(crate) at: usize,
+    /// The candidate where this way began.
+    pub(crate) began_at: usize,
+    /// Whether the plan was gone through once, and nobody healthy was found: now keys that rest may try.
+    pub(crate) is_last_chance: bool,
+    /// What was asked before, by the same request.
+    pub(crate) tried: Vec<Tried>,
+    /// The provider whose queue had no room, and how many were waiting there.
+    pub(crate) full: Option<(Arc<str>, usize)>,
+    /// The soonest moment at which somebody asked for may be asked again, on the gateway's clock, and whether its
+    /// upstream's own limit is the reason.
+    pub(crate) soonest: Option<(Duration, bool)>,
+}
+
+impl Way {
+    /// The way of a request that has asked others already.
+    pub(crate) fn again(from: usize, tried: Vec<Tried>) -> Self {
+        Self { at: from, began_at: from, tried, ..Self::default() }
+    }
+}
 
 /// One request for a dispatch.
 #[derive(Debug)]
@@ -46,33 +128,39 @@ pub struct Job {
     pub(crate) id: JobId,
     pub(crate) client: ClientId,
     pub(crate) ask: Ask,
-    pub(crate) target: Target,
+    pub(crate) plan: Plan,
     /// Taken by the admission.
     pub(crate) memo: Memo,
-    /// The one key that will do, for what an upstream keeps there.
-    pub(crate) key: Option<Arc<str>>,
+    pub(crate) way: Way,
+    /// The client's weight in a pool's queue.
+    pub(crate) priority: u32,
     pub(crate) admission: Option<Admission>,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Option<View>,
-    reply: oneshot::Sender<Result<Dispatch, Refused>>,
+    reply: oneshot::Sender<Result<Dispatch, Undispatched>>,
 }
 
+/// A refusal. A request that has asked somebody already gets its admission back with it.
+#[derive(Debug)]
+pub(crate) struct Undispatched {
+    pub(crate) refused: Refused,
+    pub(crate) admission: Option<Admission>,
+}
+
+/// Where a job's answer comes.
+pub(crate) type Answer = oneshot::Receiver<Result<Dispatch, Undispatched>>;
+
 impl Job {
-    pub(crate) fn new(
-        id: JobId,
-        client: ClientId,
-        ask: Ask,
-        target: Target,
-        memo: Memo,
-    ) -> (Box<Self>, oneshot::Receiver<Result<Dispatch, Refused>>) {
+    pub(crate) fn new(id: JobId, client: ClientId, ask: Ask, plan: Plan, memo: Memo) -> (Box<Self>, Answer) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             id,
             client,
             ask,
-            target,
-            key: memo.key.clone(),
+            plan,
             memo,
+            way: Way::default(),
+            priority: 1,
             admission: None,
             lease: None,
             limits: None,
@@ -81,17 +169,53 @@ impl Job {
         (Box::new(job), answer)
     }
 
+    /// The candidate whose turn it is.
+    pub(crate) fn candidate(&self) -> &Candidate {
+        self.plan.at(self.way.at)
+    }
+
+    /// The target whose turn it is.
+    pub(crate) fn target(&self) -> &Target {
+        &self.candidate().target
+    }
+
+    /// What is said of this key of the candidate whose turn it is.
+    pub(crate) fn tried(&self, key: &str) -> Option<&Tried> {
+        self.way.tried.iter().find(|tried| tried.at == self.way.at && *tried.key == *key)
+    }
+
+    /// Notes when somebody who cannot be asked now can be.
+    pub(crate) fn note_soonest(&mut self, at: Duration, is_limited: bool) {
+        match self.way.soonest {
+            Some((before, _)) if before <= at => {}
+            _ => self.way.soonest = Some((at, is_limited)),
+        }
+    }
+
+    /// Turns to the next candidate. After the last one it begins once more, where keys that rest may try. `false`
+    /// when that is over too.
+    pub(crate) fn move_on(&mut self) -> bool {
+        let way = &mut self.way;
+        way.at += 1;
+        if way.at < self.plan.len() {
+            return true;
+        }
+        way.at = way.began_at;
+        !std::mem::replace(&mut way.is_last_chance, true)
+    }
+
     /// Whether nobody waits for the answer any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
     /// Answers with a refusal. What was taken for the job is given back first, so that a caller who tries
-    /// again at once finds its slot free.
+    /// again at once finds its slot free. An admission that was used before goes back to whom it belongs.
     pub(crate) fn refuse(mut self: Box<Self>, refusal: Refusal) {
         drop(self.lease.take());
-        drop(self.admission.take());
-        let _ = self.reply.send(Err(Refused { refusal, limits: self.limits }));
+        let admission = self.admission.take().filter(|_| !self.way.tried.is_empty());
+        let refused = Refused { refusal, limits: self.limits };
+        let _ = self.reply.send(Err(Undispatched { refused, admission }));
     }
 
     /// Answers with the right to call. When the caller has left meanwhile, the dispatch comes back inside

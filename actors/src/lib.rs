@@ -7,8 +7,8 @@
 //! ├─ Clients                   supervisor of limiters; a limiter that keeps failing is switched off alone
 //! │  └─ RateLimiter "ada"      one per active client; retires when idle
 //! └─ Providers                 supervisor of pools, publishes where they are
-//!    └─ ProviderPool "openai"  chooses a key, queues for max_concurrency
-//!       └─ Provider "openai/0" one key or region: its leases and its health
+//!    └─ ProviderPool "openai"  chooses a key, queues fairly for max_concurrency, or passes the job on
+//!       └─ Provider "openai/0" one key or region: its leases, and a breaker for each of its models
 //! ```
 //!
 //! A request is a [`Job`](job::Job), passed forward: Gateway, ClientRegistry, RateLimiter, ProviderPool, Provider. Back
@@ -40,11 +40,13 @@
 //! ```
 
 pub mod booking;
+pub mod breaker;
 pub mod client;
 pub mod client_registry;
 pub mod client_table;
 pub mod clients_supervisor;
 pub mod dispatch;
+pub mod fair_queue;
 pub mod gate;
 pub mod gateway;
 pub mod glob;
@@ -57,19 +59,24 @@ pub mod providers_supervisor;
 pub mod rate_limiter;
 pub mod refusal;
 pub mod restart;
+pub mod retry_budget;
 pub mod secret;
 pub mod shared;
+pub mod standing;
 pub mod tree;
 
 pub use booking::{Booking, Ending};
+pub use breaker::{Blame, BreakerSettings};
 pub use client::{Client, ClientId};
 pub use client_registry::Published;
 pub use client_table::ClientTable;
 pub use dispatch::{Admission, Dispatch, Lease};
 pub use gateway_limits::{Ask, Denied, Limits, Outcome, Usage, View};
 pub use handle::{Ended, GatewayHandle, RootEnded, start, start_with};
-pub use job::{Memo, Target};
+pub use job::{Candidate, Memo, Plan, Target, Tried};
 pub use provider::{Endpoint, KeyView};
 pub use provider_pool::{KeySettings, PoolSettings};
 pub use refusal::{Refusal, Refused};
+pub use retry_budget::RetryBudgetSettings;
 pub use secret::Secret;
+pub use standing::QuotaReport;

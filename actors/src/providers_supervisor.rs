@@ -109,7 +109,7 @@ impl Actor for ProvidersSupervisor {
                 let _ = done.send(());
             }
             ProvidersMessage::Retire => self.retire(state),
-            ProvidersMessage::Place(job) => place(state, job),
+            ProvidersMessage::Place(job) => place(&self.shared, state, job),
             ProvidersMessage::Restart(name) => {
                 if let Some(pool) = state.pools.get_mut(&name).filter(|pool| pool.door.is_none()) {
                     self.start(&myself, pool).await?;
@@ -247,18 +247,24 @@ impl ProvidersSupervisor {
     }
 }
 
-fn place(state: &ProvidersState, job: Box<Job>) {
-    let Some(pool) = state.pools.get(&job.target.provider) else {
-        let provider = job.target.provider.to_string();
-        return job.refuse(Refusal::NoProvider { provider });
+/// A job whose pool could not take it. Where that one is gone, or rests, the plan goes on.
+fn place(shared: &Shared, state: &ProvidersState, mut job: Box<Job>) {
+    let pool = state.pools.get(&job.target().provider);
+    let stranded = match pool.map(|pool| &pool.door) {
+        Some(Some(door)) => door.forward(job),
+        _ => Err(Stranded::Gone(job)),
     };
-    let stranded = match &pool.door {
-        Some(door) => door.forward(job),
-        None => Err(Stranded::Gone(job)),
+    job = match stranded {
+        Ok(()) => return,
+        Err(Stranded::Full(job)) => return job.refuse(Refusal::Overloaded { actor: "ProviderPool" }),
+        Err(Stranded::Gone(job)) => job,
     };
-    match stranded {
-        Ok(()) => {}
-        Err(Stranded::Full(job)) => job.refuse(Refusal::Overloaded { actor: "ProviderPool" }),
-        Err(Stranded::Gone(job)) => job.refuse(Refusal::Restarting { actor: "ProviderPool" }),
+    let provider = job.target().provider.to_string();
+    if job.plan.len() > 1 && job.move_on() {
+        return shared.to_pool(job);
     }
+    job.refuse(match pool {
+        Some(_) => Refusal::Restarting { actor: "ProviderPool" },
+        None => Refusal::NoProvider { provider },
+    });
 }

@@ -18,7 +18,7 @@ use crate::client::ClientId;
 use crate::client_registry::RegistryMessage;
 use crate::dispatch::{Admission, Origin};
 use crate::gate::{Door, Mail};
-use crate::job::{Job, Route, Stranded};
+use crate::job::{Job, Route};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::tree::Node;
@@ -183,20 +183,7 @@ impl RateLimiter {
         job.admission = Some(admission);
         self.shared.journal.reserved(open, now);
         job.limits = Some(account.view(now));
-        self.forward(job);
-    }
-
-    /// To the target's pool. A pool that has just died is restarted by its supervisor, which takes the job
-    /// as soon as it has seen the death.
-    fn forward(&self, job: Box<Job>) {
-        let pools = self.shared.pools.load();
-        // Without an entry it rests, or was removed: the supervisor knows which.
-        let Some(pool) = pools.get(&job.target.provider) else { return self.shared.to_providers(job) };
-        match pool.door.forward(job) {
-            Ok(()) => {}
-            Err(Stranded::Full(job)) => job.refuse(Refusal::Overloaded { actor: "ProviderPool" }),
-            Err(Stranded::Gone(job)) => self.shared.to_providers(job),
-        }
+        self.shared.to_pool(job);
     }
 
     /// Books the outcome, then forgets the admission: in this order a death in between settles again, which

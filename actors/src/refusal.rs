@@ -55,6 +55,17 @@ pub enum Refusal {
         /// How many calls were waiting when this one was turned away.
         waiting: usize,
     },
+    /// Every target rests after failures, or its upstream's own limit is used up.
+    #[error("every target {}; the first can be asked again in {}", resting(*.is_limited), in_words(*.retry_after))]
+    Resting {
+        /// When the first of them can be asked again.
+        retry_after: Duration,
+        /// Whether an upstream's own limit is the cause.
+        is_limited: bool,
+    },
+    /// Whoever could be asked has been, or may not be asked again now.
+    #[error("there is no other target to ask")]
+    NobodyLeft,
     /// Accounts cannot be written fast enough; nothing is admitted that could not be accounted for.
     #[error("the ledger is behind by {behind} entries")]
     LedgerBehind {
@@ -76,7 +87,8 @@ impl Refusal {
     /// and a second is the shortest wait that a `Retry-After` header can say.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::UnknownClient { .. } | Self::NoProvider { .. } => None,
+            Self::UnknownClient { .. } | Self::NoProvider { .. } | Self::NobodyLeft => None,
+            Self::Resting { retry_after, .. } => Some(*retry_after),
             Self::LimitReached(denied) => Some(denied.retry_after),
             Self::SwitchedOff { rest, .. } => Some(*rest),
             Self::Overloaded { .. }
@@ -87,6 +99,15 @@ impl Refusal {
             | Self::Stopping => Some(Duration::from_secs(1)),
         }
     }
+}
+
+fn resting(is_limited: bool) -> &'static str {
+    if is_limited { "has its own limit used up" } else { "rests after failures" }
+}
+
+/// Whole seconds, rounded up.
+fn in_words(time: Duration) -> String {
+    format!("{}s", time.as_millis().div_ceil(1000).max(1))
 }
 
 /// A refusal, with the state of the client's limits when the limiter had a say in it.

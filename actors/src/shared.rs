@@ -169,8 +169,21 @@ impl Shared {
         }
     }
 
-    /// Hands a job whose pool has died to the Providers supervisor: it sees the death before it sees the job.
-    pub(crate) fn to_providers(&self, job: Box<Job>) {
+    /// Hands an admitted job to the pool of the target whose turn it is. A pool that has just died is restarted by
+    /// its supervisor, which takes the job as soon as it has seen the death.
+    pub(crate) fn to_pool(&self, job: Box<Job>) {
+        let pools = self.pools.load();
+        // Without an entry it rests, or was removed: the supervisor knows which.
+        let Some(pool) = pools.get(&job.target().provider) else { return self.to_providers(job) };
+        match pool.door.forward(job) {
+            Ok(()) => {}
+            Err(Stranded::Full(job)) => job.refuse(Refusal::Overloaded { actor: "ProviderPool" }),
+            Err(Stranded::Gone(job)) => self.to_providers(job),
+        }
+    }
+
+    /// To the Providers supervisor: it sees a pool's death before it sees the job.
+    fn to_providers(&self, job: Box<Job>) {
         let stranded = match self.providers_supervisor.load().as_ref() {
             Some(providers) => providers.forward(job),
             None => Err(Stranded::Gone(job)),

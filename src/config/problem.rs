@@ -37,6 +37,8 @@ pub enum Problem {
     TooSmall { written: String, least: u64 },
     #[error("{written} is too large; use {most} or less")]
     TooLarge { written: String, most: u64 },
+    #[error("more than {most} entries")]
+    TooMany { most: usize },
     #[error("{written} is outside 0 to 1")]
     NotAShare { written: String },
     #[error(
@@ -157,8 +159,6 @@ pub enum Concern {
     ProviderWithoutKey { provider: String, cure: String },
     #[error("key `{key}` of provider `{provider}` is missing; {cure}; until then the other keys serve alone")]
     KeyMissing { provider: String, key: String, cure: String },
-    #[error("{targets} targets; this version calls the first one only")]
-    FirstTargetOnly { targets: usize },
     #[error("`{pattern}` stands under provider `{winner}` too, which gets these models")]
     PatternTaken { pattern: String, winner: String },
     #[error("smaller than max_body_bytes, so that the largest bodies are always refused")]

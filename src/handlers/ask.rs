@@ -9,28 +9,31 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use gateway_actors::Client;
 use gateway_actors::ledger::AnswerOwner;
+use gateway_actors::{Client, ClientId, Target};
 use gateway_protocols::anthropic::beta;
-use gateway_protocols::event::AnswerStream;
+use gateway_protocols::event::{AnswerFault, AnswerStream, WholeAnswer};
 use gateway_protocols::responses;
 use gateway_protocols::translate::Protocol;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reply::{Reply, Response};
 
+use crate::attempts::{Attempts, Course, Served, StreamWriter, Writer, Written};
 use crate::body::BufferedBody;
-use crate::call::{Call, Whole};
+use crate::call::{ReadWhole, Whole};
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
+use crate::live::Live;
 use crate::relay::{Keeper, Relay, RelayContext};
-use crate::resolve::Resolved;
+use crate::request_id::RequestId;
+use crate::resolve::{Leg, Resolved};
 use crate::settings::ProviderKind;
 use crate::surface::{self, Asked, Outgoing, Upstream};
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
-use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, cap, dispatch, price};
+use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, affordable, cap, dispatch};
 
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -50,7 +53,7 @@ pub struct Question {
     pub endpoint: &'static str,
     /// The one key that will do, for what an upstream keeps there.
     pub key: Option<Arc<str>>,
-    /// The body, which counts in the budget for bodies until it is sent.
+    /// The body, which counts in the budget for bodies until an answer has begun.
     pub body: BufferedBody,
 }
 
@@ -59,71 +62,188 @@ pub async fn answer(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    resolved: &Resolved,
+    resolved: Resolved,
     question: Question,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let Question { asked, endpoint, key, body: held } = question;
-    let target = &resolved.target;
-    let capability = exchange.live.settings.capabilities.of(&target.provider, &target.model);
-    let (asked_cap, param) = asked.cap();
-    let Cap { sent, reserved } = cap(client, asked_cap, capability.max_output, param)?;
-    let upstream = Upstream {
-        provider: &resolved.provider,
-        model: &target.model,
-        capability,
-        cap: sent,
-        max_output: capability.max_output.unwrap_or(UNKNOWN_MAX_OUTPUT),
+    let Resolved { mut legs, retired, .. } = resolved;
+    affordable(exchange, client, &mut legs)?;
+    let caps = caps(exchange, client, &asked, &legs)?;
+    let (stream, is_array) = (asked.stream(), asked.is_array());
+    let (prompt_tokens, n) = (asked.prompt_tokens(), asked.n());
+    let mut asks = Asks {
+        asked,
+        caps,
+        live: Arc::clone(&exchange.live),
+        passed: HeaderMap::new(),
+        id: exchange.id.clone(),
+        created: created(),
+        _held: held,
     };
-    let (stream, protocol) = (asked.stream(), asked.protocol());
-    let prompt_tokens = asked.prompt_tokens();
-    let output_tokens = reserved.saturating_mul(asked.n());
-    let is_passed = surface::spoken(&resolved.provider, protocol) == protocol;
     // What cannot be translated uses up nothing.
-    let translated = if is_passed { None } else { Some(surface::outgoing(&asked, upstream)?) };
-
-    let price = price(exchange, resolved);
-    let asking = Asking { endpoint, prompt_tokens, output_tokens, price, key };
-    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, resolved, asking).await?;
-    let Outgoing { path, body, dropped } = match translated {
-        Some(outgoing) => outgoing,
-        None => surface::outgoing(&asked, upstream)?,
-    };
-    shown.dropped = dropped;
-    let keeps = is_passed && protocol == Protocol::Responses;
-    let keeper = keeps.then(|| Keeper {
-        shared: Arc::clone(front.gateway.shared()),
-        owner: AnswerOwner {
-            client: client.id.clone(),
-            provider: Arc::clone(&target.provider),
-            key: Arc::clone(&charge.lease().endpoint().key_name),
-        },
-    });
-    let call = call(exchange, resolved, Sent { method: Method::POST, path, body, is_passed });
-    let created = created();
-    let id = exchange.id.as_str();
-    if stream {
-        let scan = surface::stream(&asked, upstream, id, created);
-        let is_array = asked.is_array();
-        // The body's memory is free while the answer flows.
-        drop((asked, held));
-        return Ok(
-            relay(front, exchange, resolved, call, charge, scan, shown, in_flight, is_array, keeper).await
-        );
+    let translated = asks.translatable(exchange, &mut legs)?;
+    let output_tokens: Vec<u64> = asks.caps.iter().map(|cap| cap.reserved.saturating_mul(n)).collect();
+    let asking = Asking { endpoint, prompt_tokens, output_tokens: &output_tokens, is_free: false, key };
+    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    shown.warn(front, retired.as_ref());
+    if legs.len() > 1 {
+        asks.passed = passed_upstream(&exchange.headers);
     }
-    let read = surface::read_whole(&asked, upstream, id, created);
-    Ok(match call.whole(charge, read).await {
-        Ok(whole) => {
-            if let (Some(keeper), Some(id)) = (keeper, responses::response_id(&whole.bytes)) {
-                keeper.note(&id);
+    let at = charge.lease().at();
+    let written = match translated.filter(|_| at == 0) {
+        Some(written) => written,
+        None => asks.written(&exchange.headers, &legs[at], at)?,
+    };
+    let keeps = asks.asked.protocol() == Protocol::Responses;
+    let attempts = Attempts::new(course(front, exchange, client, legs), asks, Some((at, written)));
+    if stream {
+        let flow = Flow { shown, in_flight, is_array, keeps_for: keeps.then(|| client.id.clone()) };
+        return Ok(relay(front, exchange, attempts, charge, flow).await);
+    }
+    let response = match attempts.whole(charge).await {
+        Ok((whole, served)) => {
+            if keeps
+                && is_passed(&served.leg, Protocol::Responses)
+                && let Some(id) = responses::response_id(&whole.bytes)
+            {
+                let shared = Arc::clone(front.gateway.shared());
+                Keeper { shared, owner: owner(client, &served) }.note(&id);
             }
-            shown.whole(exchange, whole)
+            shown.whole(exchange, whole, &served)
         }
-        Err(fault) => shown.failed(exchange, fault),
-    })
+        Err(failed) => shown.failed(exchange, &failed),
+    };
+    drop(in_flight);
+    Ok(response)
+}
+
+fn is_passed(leg: &Leg, protocol: Protocol) -> bool {
+    surface::spoken(&leg.provider, protocol) == protocol
+}
+
+fn owner(client: &Client, served: &Served) -> AnswerOwner {
+    AnswerOwner {
+        client: client.id.clone(),
+        provider: Arc::clone(&served.leg.target.provider),
+        key: Arc::clone(&served.key),
+    }
+}
+
+/// The output caps of a request at each of its targets.
+fn caps(exchange: &Exchange, client: &Client, asked: &Asked, legs: &[Leg]) -> Result<Vec<Cap>, Fault> {
+    let (asked_cap, param) = asked.cap();
+    let capabilities = &exchange.live.settings.capabilities;
+    let max_output = |leg: &Leg| capabilities.of(&leg.target.provider, &leg.target.model).max_output;
+    legs.iter().map(|leg| cap(client, asked_cap, max_output(leg), param)).collect()
+}
+
+/// A question, written for any of its targets.
+#[derive(Debug)]
+struct Asks {
+    asked: Asked,
+    /// As the targets.
+    caps: Vec<Cap>,
+    live: Arc<Live>,
+    /// The caller's headers that may go upstream; empty where there is one target only.
+    passed: HeaderMap,
+    id: RequestId,
+    created: u64,
+    _held: BufferedBody,
+}
+
+impl Asks {
+    /// Leaves out the first targets that the question has no form for. Where the first of the others speaks another
+    /// protocol, it is written already.
+    fn translatable(&mut self, exchange: &Exchange, legs: &mut Vec<Leg>) -> Result<Option<Written>, Fault> {
+        loop {
+            if is_passed(&legs[0], self.asked.protocol()) {
+                return Ok(None);
+            }
+            match self.written(&exchange.headers, &legs[0], 0) {
+                Ok(written) => return Ok(Some(written)),
+                Err(fault) if legs.len() == 1 => return Err(fault),
+                Err(_) => {
+                    legs.remove(0);
+                    self.caps.remove(0);
+                }
+            }
+        }
+    }
+
+    fn upstream<'a>(&'a self, leg: &'a Leg, at: usize) -> Upstream<'a> {
+        let Target { provider, model } = &leg.target;
+        let capability = self.live.settings.capabilities.of(provider, model);
+        Upstream {
+            provider: &leg.provider,
+            model,
+            capability,
+            cap: self.caps[at].sent,
+            max_output: capability.max_output.unwrap_or(UNKNOWN_MAX_OUTPUT),
+        }
+    }
+
+    fn written(&self, headers: &HeaderMap, leg: &Leg, at: usize) -> Result<Written, Fault> {
+        let Outgoing { path, body, dropped } = surface::outgoing(&self.asked, self.upstream(leg, at))?;
+        let is_passed = is_passed(leg, self.asked.protocol());
+        let request = request(headers, leg, Sent { method: Method::POST, path, body, is_passed });
+        Ok(Written { request, dropped })
+    }
+}
+
+impl Writer for Asks {
+    fn write(&self, leg: &Leg, at: usize) -> Result<Written, Fault> {
+        self.written(&self.passed, leg, at)
+    }
+
+    fn read_whole(&self, leg: &Leg, at: usize) -> ReadWhole {
+        surface::read_whole(&self.asked, self.upstream(leg, at), self.id.as_str(), self.created)
+    }
+}
+
+impl StreamWriter for Asks {
+    fn stream(&self, leg: &Leg, at: usize) -> Box<dyn AnswerStream> {
+        surface::stream(&self.asked, self.upstream(leg, at), self.id.as_str(), self.created)
+    }
+}
+
+/// A request that has one target, and one form.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    pub(super) request: UpstreamRequest,
+    pub(super) read: fn(Bytes) -> Result<(Bytes, WholeAnswer), AnswerFault>,
+}
+
+impl Writer for Fixed {
+    fn write(&self, _: &Leg, _: usize) -> Result<Written, Fault> {
+        Ok(Written { request: self.request.clone(), dropped: Vec::new() })
+    }
+
+    fn read_whole(&self, _: &Leg, _: usize) -> ReadWhole {
+        Box::new(self.read)
+    }
+}
+
+/// What all attempts of a request have in common.
+pub(super) fn course(front: &Front, exchange: &Exchange, client: &Client, legs: Vec<Leg>) -> Course {
+    Course {
+        gateway: front.gateway.clone(),
+        upstreams: Arc::clone(&exchange.live.upstreams),
+        legs: legs.into(),
+        arrived: exchange.arrived,
+        max_attempts: exchange.live.settings.retries.max_attempts,
+        priority: client.priority,
+        request_id: exchange.id.as_str().into(),
+    }
+}
+
+/// The same for a request that may change something upstream, and so is never sent a second time.
+pub(super) fn once(course: Course) -> Course {
+    Course { max_attempts: 1, ..course }
 }
 
 /// What goes to an upstream.
+#[derive(Debug)]
 pub(super) struct Sent {
     pub(super) method: Method,
     /// Below the base URL.
@@ -133,40 +253,44 @@ pub(super) struct Sent {
     pub(super) is_passed: bool,
 }
 
-/// A call of a provider, with the headers that it gets.
-pub(super) fn call(exchange: &Exchange, resolved: &Resolved, sent: Sent) -> Call {
+/// A request to a provider, with the headers that it gets.
+pub(super) fn request(headers: &HeaderMap, leg: &Leg, sent: Sent) -> UpstreamRequest {
     let Sent { method, path, body, is_passed } = sent;
-    let quirks = &resolved.provider.quirks;
-    Call {
-        upstreams: Arc::clone(&exchange.live.upstreams),
-        provider: Arc::clone(&resolved.provider),
-        timeouts: resolved.timeouts,
-        arrived: exchange.arrived,
-        request: UpstreamRequest {
-            method,
-            path: with_query(path, quirks.query.as_deref()),
-            auth: quirks.auth,
-            headers: upstream_headers(exchange, resolved, is_passed),
-            body,
-        },
+    let quirks = &leg.provider.quirks;
+    UpstreamRequest {
+        method,
+        path: with_query(path, quirks.query.as_deref()),
+        auth: quirks.auth,
+        headers: upstream_headers(headers, leg, is_passed),
+        body,
     }
 }
 
 impl Shown {
     /// A whole answer as it came, or as it was translated.
-    pub(super) fn whole(&self, exchange: &Exchange, whole: Whole) -> Response {
+    pub(super) fn whole(&self, exchange: &Exchange, whole: Whole, served: &Served) -> Response {
         let mut response = Response::new(whole.bytes.into());
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, whole.content_type.unwrap_or(json));
         headers.extend(whole.processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
-        self.sign(exchange, response, Some(whole.upstream_time))
+        self.sign(exchange, response, served, Some(whole.upstream_time))
     }
 }
 
+/// Those of a caller's headers that may go upstream.
+pub(super) fn passed_upstream(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::with_capacity(PASSED_UPSTREAM.len());
+    for name in &PASSED_UPSTREAM {
+        // A list may stand on several lines; `extend` appends.
+        passed.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+    }
+    passed
+}
+
 /// Of the caller's headers only the listed ones go upstream; a vendor's own mean nothing to one of another protocol.
-fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -> HeaderMap {
-    let kind = resolved.provider.kind;
+fn upstream_headers(of_caller: &HeaderMap, leg: &Leg, is_passed: bool) -> HeaderMap {
+    let kind = leg.provider.kind;
     let mut headers = HeaderMap::with_capacity(PASSED_UPSTREAM.len() + 2);
     for name in &PASSED_UPSTREAM {
         let is_vendors = [&ANTHROPIC_VERSION, &ANTHROPIC_BETA, &OPENAI_BETA].contains(&name);
@@ -174,7 +298,7 @@ fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -
             continue;
         }
         // A list may stand on several lines; `extend` appends.
-        headers.extend(exchange.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+        headers.extend(of_caller.get_all(name).iter().map(|value| (name.clone(), value.clone())));
     }
     if kind == ProviderKind::Anthropic {
         let default = HeaderValue::from_static(ANTHROPIC_VERSION_DEFAULT);
@@ -193,48 +317,55 @@ fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -
     }
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-    headers.extend(resolved.provider.quirks.headers.iter().cloned());
+    headers.extend(leg.provider.quirks.headers.iter().cloned());
     headers
 }
 
+/// How a stream is relayed.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) shown: Shown,
+    pub(super) in_flight: InFlight,
+    /// Whether it is one JSON array instead of server-sent events.
+    pub(super) is_array: bool,
+    /// Who may ask for the answer again, where its upstream keeps it.
+    pub(super) keeps_for: Option<ClientId>,
+}
+
 /// Waits for the first content, or no longer than `hold_back`, and relays.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is used once, and a struct for them would live for one call"
-)]
-pub(super) async fn relay(
+pub(super) async fn relay<W: StreamWriter>(
     front: &Front,
     exchange: &Exchange,
-    resolved: &Resolved,
-    call: Call,
+    attempts: Attempts<W>,
     charge: Charge,
-    scan: Box<dyn AnswerStream>,
-    shown: Shown,
-    in_flight: InFlight,
-    is_array: bool,
-    keeper: Option<Keeper>,
+    flow: Flow,
 ) -> Response {
+    let Flow { shown, in_flight, is_array, keeps_for } = flow;
+    // Where content is late, the head names whom it was asked for first.
+    let first = attempts.served_by(&charge);
+    let hold_back = first.leg.timeouts.hold_back;
     let context = RelayContext {
         dialect: exchange.dialect,
         request_id: exchange.id.clone(),
-        provider: Arc::clone(&shown.target.provider),
-        timeouts: resolved.timeouts,
+        provider: Arc::clone(&first.leg.target.provider),
+        timeouts: first.leg.timeouts,
         arrived: exchange.arrived,
         in_flight,
         is_array,
-        keeper,
+        keeper: keeps_for.map(|client| (Arc::clone(front.gateway.shared()), client)),
     };
     let cut_off = front.cut_off.token().clone().cancelled_owned();
-    let mut opening = Box::pin(call.open(charge, scan));
-    let hold_back = resolved.timeouts.hold_back;
-    let (relay, processing_ms, upstream_time) = match tokio::time::timeout(hold_back, &mut opening).await {
-        Ok(Ok(mut opened)) => {
-            let (processing_ms, time) = (opened.processing_ms.take(), opened.upstream_time);
-            (Relay::flowing(context, opened, cut_off), processing_ms, Some(time))
-        }
-        Ok(Err(fault)) => return shown.failed(exchange, fault),
-        Err(_) => (Relay::opening(context, opening, cut_off), None, None),
-    };
+    let mut opening = Box::pin(attempts.open(charge));
+    let (relay, served, processing_ms, upstream_time) =
+        match tokio::time::timeout(hold_back, &mut opening).await {
+            Ok(Ok(mut opened)) => {
+                let (processing_ms, time) = (opened.processing_ms.take(), opened.upstream_time);
+                let served = opened.served.clone();
+                (Relay::flowing(context, opened, cut_off), served, processing_ms, Some(time))
+            }
+            Ok(Err(failed)) => return shown.failed(exchange, &failed),
+            Err(_) => (Relay::opening(context, opening, cut_off), first, None, None),
+        };
     let mut response = warp::reply::stream(relay).into_response();
     let headers = response.headers_mut();
     let content_type = if is_array { "application/json" } else { "text/event-stream; charset=utf-8" };
@@ -242,7 +373,7 @@ pub(super) async fn relay(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     headers.extend(processing_ms.map(|ms| (OPENAI_PROCESSING_MS.clone(), ms)));
-    shown.sign(exchange, response, upstream_time)
+    shown.sign(exchange, response, &served, upstream_time)
 }
 
 /// Now, in seconds since the Unix epoch.

@@ -5,13 +5,13 @@
 //!          bound, which is never below the true count by much and may be above it.
 
 use gateway_actors::Client;
-use gateway_limits::Price;
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::translate::Protocol;
 use http::Method;
 use serde_json::json;
 use warp::reply::Response;
 
+use crate::attempts::Attempts;
 use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
@@ -19,7 +19,7 @@ use crate::resolve::Resolved;
 use crate::respond;
 use crate::surface;
 
-use super::ask::{Sent, call};
+use super::ask::{Fixed, Sent, course, request};
 use super::generative::resolved;
 use super::{Asking, Dispatched, dispatch};
 
@@ -36,7 +36,7 @@ pub async fn messages(
 ) -> Result<Response, Fault> {
     let request = gateway_protocols::anthropic::MessagesRequest::read_count_tokens(body.bytes())?;
     let resolved = resolved(exchange, client, request.model())?;
-    let model = &*resolved.target.model;
+    let model = &*resolved.first().target.model;
     let renamed = request.rewrite((request.model() != Some(model)).then_some(model), None);
     let tokens =
         request.prompt_parts().map(gateway_protocols::estimate::prompt_tokens).fold(0, u64::saturating_add);
@@ -46,7 +46,7 @@ pub async fn messages(
         tokens,
         member: "input_tokens",
     };
-    count(front, exchange, client, &resolved, counting, renamed, in_flight).await
+    count(front, exchange, client, resolved.alone(), counting, renamed, in_flight).await
 }
 
 /// How something is counted.
@@ -66,32 +66,33 @@ pub(super) async fn count(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    resolved: &Resolved,
+    resolved: Resolved,
     counting: Counting,
     body: bytes::Bytes,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let Counting { protocol, path, tokens, member } = counting;
-    let asking = Asking {
-        endpoint: ENDPOINT,
-        prompt_tokens: 0,
-        output_tokens: 0,
-        price: Some(Price::FREE),
-        key: None,
-    };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
-    if surface::spoken(&resolved.provider, protocol) != protocol {
+    let asking =
+        Asking { endpoint: ENDPOINT, prompt_tokens: 0, output_tokens: &[0], is_free: true, key: None };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
+    let leg = resolved.first();
+    let sent = Sent { method: Method::POST, path: path.into(), body, is_passed: true };
+    let request = request(&exchange.headers, leg, sent);
+    let is_passed = surface::spoken(&leg.provider, protocol) == protocol;
+    let fixed = Fixed { request, read: |body| Ok((body, WholeAnswer::default())) };
+    let attempts = Attempts::new(course(front, exchange, client, resolved.legs), fixed, None);
+    if !is_passed {
+        let served = attempts.served_by(&charge);
         // Nobody is asked, so the charge ends as never sent; the request stays in no window.
         drop((charge, in_flight));
-        return Ok(shown.sign(exchange, respond::json(json!({member: tokens}).to_string()), None));
+        let counted = respond::json(json!({member: tokens}).to_string());
+        return Ok(shown.sign(exchange, counted, &served, None));
     }
-    let call =
-        call(exchange, resolved, Sent { method: Method::POST, path: path.into(), body, is_passed: true });
-    let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
+    let answer = attempts.whole(charge).await;
     drop(in_flight);
     Ok(match answer {
-        Ok(whole) => shown.whole(exchange, whole),
-        Err(fault) => shown.failed(exchange, fault),
+        Ok((whole, served)) => shown.whole(exchange, whole, &served),
+        Err(failed) => shown.failed(exchange, &failed),
     })
 }
 
@@ -108,10 +109,10 @@ pub(super) async fn gemini(
     let resolved = resolved(exchange, client, Some(model))?;
     let counting = Counting {
         protocol: Protocol::Gemini,
-        path: surface::gemini_path(&resolved.target.model, "countTokens"),
+        path: surface::gemini_path(&resolved.first().target.model, "countTokens"),
         tokens: gateway_protocols::estimate::prompt_tokens(request.prompt()),
         member: "totalTokens",
     };
-    let body = request.rewrite(&resolved.target.model);
-    count(front, exchange, client, &resolved, counting, body, in_flight).await
+    let body = request.rewrite(&resolved.first().target.model);
+    count(front, exchange, client, resolved.alone(), counting, body, in_flight).await
 }

@@ -2,23 +2,28 @@
 
 use std::sync::Arc;
 
-use gateway_actors::Client;
+use gateway_actors::{Client, Target};
+use gateway_protocols::event::AnswerFault;
 use gateway_protocols::generate::{self, FaultKind, GenerateRequest, ValidationFault};
 use gateway_protocols::openai::{ChatAnswer, ChatRequest};
 use http::header::CACHE_CONTROL;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::json;
 use warp::reply::Response;
 
+use crate::attempts::{Attempts, Writer, Written};
 use crate::body::BufferedBody;
+use crate::call::ReadWhole;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
-use crate::resolve::{self, Missing};
+use crate::live::Live;
+use crate::request_id::RequestId;
+use crate::resolve::{self, Leg, Missing, Resolved};
 use crate::respond;
 use crate::surface::{self, Asked, Outgoing, Upstream};
 
-use super::ask::{Sent, call, created};
-use super::{Asking, Dispatched, cap, dispatch};
+use super::ask::{Sent, course, created, passed_upstream, request};
+use super::{Asking, Dispatched, affordable, cap, dispatch};
 
 /// The endpoint's name in the ledger.
 const ENDPOINT: &str = "generate";
@@ -34,38 +39,33 @@ pub async fn generate(
     body: &BufferedBody,
 ) -> Result<Response, Fault> {
     let request = GenerateRequest::read(body.bytes()).map_err(Fault::Validation)?;
-    let settings = &exchange.live.settings;
     let (provider, model) = (request.provider.as_deref(), request.model.as_deref());
-    let resolved = resolve::seed(settings, client, provider, model)?
+    let resolved = resolve::seed(&exchange.live.settings, client, provider, model)?
         .map_err(|missing| missing_member(missing, provider))?;
+    let Resolved { mut legs, retired, .. } = resolved;
+    affordable(exchange, client, &mut legs)?;
     let default = client.max_tokens_limit.map_or(DEFAULT_MAX_TOKENS, |limit| limit.min(DEFAULT_MAX_TOKENS));
     let asked = request.max_tokens.unwrap_or(default);
     let cap = cap(client, Some(asked), None, "max_tokens")?;
-    let max_tokens = cap.sent.unwrap_or(asked);
-    let capability = settings.capabilities.of(&resolved.target.provider, &resolved.target.model);
-    let chat = request.to_chat(
-        &resolved.target.model,
-        capability.cap_member.unwrap_or_default().as_str(),
-        max_tokens,
-        capability.takes_temperature,
-    );
-    let asked = Asked::Chat(ChatRequest::read(&chat)?);
-    let upstream = Upstream {
-        provider: &resolved.provider,
-        model: &resolved.target.model,
-        capability,
-        cap: None,
-        max_output: max_tokens,
+    let passed = if legs.len() > 1 { passed_upstream(&exchange.headers) } else { HeaderMap::new() };
+    let seed = Seed {
+        max_tokens: cap.sent.unwrap_or(asked),
+        request,
+        live: Arc::clone(&exchange.live),
+        passed,
+        id: exchange.id.clone(),
+        created: created(),
     };
-    let Outgoing { path, body: sent, .. } = surface::outgoing(&asked, upstream)?;
-    let prompt_tokens = asked.prompt_tokens();
-    let price = super::price(exchange, &resolved);
-    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: cap.reserved, price, key: None };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
-    let call = call(exchange, &resolved, Sent { method: Method::POST, path, body: sent, is_passed: false });
-    let read = surface::read_whole(&asked, upstream, exchange.id.as_str(), created());
-    Ok(match call.whole(charge, read).await {
-        Ok(whole) => {
+    let first = seed.asked(&legs[0])?;
+    let prompt_tokens = first.prompt_tokens();
+    let written = seed.written(&exchange.headers, &legs[0], &first)?;
+    let output_tokens = &[cap.reserved];
+    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens, is_free: false, key: None };
+    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    shown.warn(front, retired.as_ref());
+    let attempts = Attempts::new(course(front, exchange, client, legs), seed, Some((0, written)));
+    Ok(match attempts.whole(charge).await {
+        Ok((whole, served)) => {
             let answer = &whole.answer;
             // It was read before, so it can be read.
             let text = ChatAnswer::read(&whole.bytes).map(|answer| answer.text).unwrap_or_default();
@@ -74,12 +74,68 @@ pub async fn generate(
                 None => (prompt_tokens, answer.counted.total()),
             };
             let total = answer.usage.as_ref().map_or(prompt + completion, |usage| usage.total());
-            let model = answer.model.as_deref().unwrap_or(&resolved.target.model);
+            let model = answer.model.as_deref().unwrap_or(&served.leg.target.model);
             let body = generate::answer(&text, model, prompt, completion, total);
-            shown.sign(exchange, respond::json(body), Some(whole.upstream_time))
+            shown.sign(exchange, respond::json(body), &served, Some(whole.upstream_time))
         }
-        Err(fault) => shown.failed(exchange, fault),
+        Err(failed) => shown.failed(exchange, &failed),
     })
+}
+
+/// A seed request, written as a chat for any of its targets.
+#[derive(Debug)]
+struct Seed {
+    request: GenerateRequest,
+    max_tokens: u64,
+    live: Arc<Live>,
+    /// The caller's headers that may go upstream; empty where there is one target only.
+    passed: HeaderMap,
+    id: RequestId,
+    created: u64,
+}
+
+impl Seed {
+    fn asked(&self, leg: &Leg) -> Result<Asked, Fault> {
+        let capability = self.upstream(leg).capability;
+        let chat = self.request.to_chat(
+            &leg.target.model,
+            capability.cap_member.unwrap_or_default().as_str(),
+            self.max_tokens,
+            capability.takes_temperature,
+        );
+        Ok(Asked::Chat(ChatRequest::read(&chat)?))
+    }
+
+    fn upstream<'a>(&'a self, leg: &'a Leg) -> Upstream<'a> {
+        let Target { provider, model } = &leg.target;
+        Upstream {
+            provider: &leg.provider,
+            model,
+            capability: self.live.settings.capabilities.of(provider, model),
+            cap: None,
+            max_output: self.max_tokens,
+        }
+    }
+
+    fn written(&self, headers: &HeaderMap, leg: &Leg, asked: &Asked) -> Result<Written, Fault> {
+        let Outgoing { path, body, dropped } = surface::outgoing(asked, self.upstream(leg))?;
+        let sent = Sent { method: Method::POST, path, body, is_passed: false };
+        Ok(Written { request: request(headers, leg, sent), dropped })
+    }
+}
+
+impl Writer for Seed {
+    fn write(&self, leg: &Leg, _: usize) -> Result<Written, Fault> {
+        self.written(&self.passed, leg, &self.asked(leg)?)
+    }
+
+    fn read_whole(&self, leg: &Leg, _: usize) -> ReadWhole {
+        match self.asked(leg) {
+            Ok(asked) => surface::read_whole(&asked, self.upstream(leg), self.id.as_str(), self.created),
+            // It was read when it was written.
+            Err(_) => Box::new(|_| Err(AnswerFault::Empty)),
+        }
+    }
 }
 
 fn missing_member(missing: Missing, provider: Option<&str>) -> Fault {

@@ -34,7 +34,7 @@ pub async fn chat(
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
     let resolved = resolved(exchange, client, asked.model())?;
     let question = Question { asked, endpoint: CHAT, key: None, body };
-    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+    ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
 /// `POST /v1/messages`
@@ -48,7 +48,7 @@ pub async fn messages(
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
     let resolved = resolved(exchange, client, asked.model())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };
-    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+    ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
 /// `POST /v1/responses`. What goes on from an earlier response goes to the key that has that one.
@@ -65,16 +65,20 @@ pub async fn responses(
         None => None,
     };
     let asked = Asked::Responses(request);
-    let resolved = resolved(exchange, client, asked.model())?;
+    let mut resolved = resolved(exchange, client, asked.model())?;
     let key = match earlier {
-        Some((id, owner)) if owner.provider != resolved.target.provider => {
-            return Err(Fault::NotFound { what: "response", name: id });
+        Some((id, owner)) => {
+            // Nobody else has it.
+            resolved.legs.retain(|leg| leg.target.provider == owner.provider);
+            if resolved.legs.is_empty() {
+                return Err(Fault::NotFound { what: "response", name: id });
+            }
+            Some(owner.key)
         }
-        Some((_, owner)) => Some(owner.key),
         None => None,
     };
     let question = Question { asked, endpoint: RESPONSES, key, body };
-    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+    ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
 /// `POST /v1beta/models/M:generateContent` and `:streamGenerateContent`; `rest` is what follows `/v1beta/models/`.
@@ -101,7 +105,7 @@ pub async fn gemini(
     let asked = Asked::Gemini { request, model, stream, sse };
     let resolved = resolved(exchange, client, asked.model())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };
-    ask::answer(front, exchange, client, &resolved, question, in_flight).await
+    ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
 /// Finds the model that a body or path names.

@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::{self, AnswerOwner};
 use gateway_actors::{Client, Target};
-use gateway_limits::Price;
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough;
 use http::Method;
 use warp::reply::Response;
 
+use crate::attempts::Attempts;
 use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
 
-use super::ask::{Sent, call, upstream_method};
+use super::ask::{Fixed, Sent, course, once, request, upstream_method};
 use super::passed::{self, Passing};
 use super::{Asking, Dispatched, dispatch};
 
@@ -71,30 +71,29 @@ pub async fn response(
     let asking = Asking {
         endpoint: ENDPOINT,
         prompt_tokens: 0,
-        output_tokens: 0,
-        price: Some(Price::FREE),
+        output_tokens: &[0],
+        is_free: true,
         key: Some(Arc::clone(&owner.key)),
     };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
     let path = match &*exchange.query {
         "" => format!("/responses/{rest}"),
         query => format!("/responses/{rest}?{query}"),
     };
-    let call = call(
-        exchange,
-        &resolved,
-        Sent {
-            method: upstream_method(&exchange.method),
-            path: path.into(),
-            body: body.bytes().clone(),
-            is_passed: true,
-        },
-    );
-    let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
+    let sent = Sent {
+        method: upstream_method(&exchange.method),
+        path: path.into(),
+        body: body.bytes().clone(),
+        is_passed: true,
+    };
+    let request = request(&exchange.headers, resolved.first(), sent);
+    let fixed = Fixed { request, read: |body| Ok((body, WholeAnswer::default())) };
+    let answer = Attempts::new(once(course(front, exchange, client, resolved.legs)), fixed, None);
+    let answer = answer.whole(charge).await;
     drop(in_flight);
     Ok(match answer {
-        Ok(whole) => shown.whole(exchange, whole),
-        Err(fault) => shown.failed(exchange, fault),
+        Ok((whole, served)) => shown.whole(exchange, whole, &served),
+        Err(failed) => shown.failed(exchange, &failed),
     })
 }
 

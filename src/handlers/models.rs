@@ -125,7 +125,7 @@ async fn usable(front: &Front, exchange: &Exchange, client: &Client) -> BTreeMap
             }
             // The bare name where it leads here, else with the provider before it.
             let is_bare = resolve::model(settings, Asker { client, home }, model)
-                .is_ok_and(|resolved| resolved.target == target);
+                .is_ok_and(|resolved| resolved.first().target == target);
             let name = if is_bare { model.to_owned() } else { format!("{}/{model}", provider.name) };
             usable.entry(name).or_insert_with(|| provider.name.to_string());
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
-use gateway_limits::{Price, Usage};
+use gateway_limits::Usage;
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate};
@@ -20,16 +20,17 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use warp::reply::Response;
 
+use crate::attempts::Attempts;
 use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
-use crate::resolve::{self, Resolved};
+use crate::resolve::{self, Leg, Resolved};
 use crate::settings::ProviderKind;
 
-use super::ask::{Sent, call, upstream_method};
+use super::ask::{Fixed, Sent, course, once, request, upstream_method};
 use super::generative::resolved;
 use super::kept::owned;
-use super::{Asking, Dispatched, Shown, dispatch, price};
+use super::{Asking, Dispatched, affordable, dispatch};
 
 /// The endpoint of batches, by its name in the ledger.
 const BATCHES: &str = "batches";
@@ -59,18 +60,21 @@ pub async fn with_model(
 ) -> Result<Response, Fault> {
     let Passing { endpoint, is_free, key } = passing;
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
-    let resolved = resolved(exchange, client, Some(&named.name))?;
-    served(&resolved, endpoint)?;
+    let mut resolved = resolved(exchange, client, Some(&named.name))?.alone();
+    served(&mut resolved.legs, endpoint)?;
+    if !is_free {
+        affordable(exchange, client, &mut resolved.legs)?;
+    }
     let is_json = content_type(exchange).trim_start().starts_with("application/json");
     let asking = Asking {
         endpoint,
         // A form holds pictures and sound, of which nobody knows the tokens before the answer.
         prompt_tokens: if is_json && !is_free { estimate::prompt_tokens(body.bytes()) } else { 0 },
-        output_tokens: 0,
-        price: if is_free { Some(Price::FREE) } else { price(exchange, &resolved) },
+        output_tokens: &[0],
+        is_free,
         key,
     };
-    pass(front, exchange, client, &resolved, asking, Some(named), body, in_flight)
+    pass(front, exchange, client, resolved, asking, Some(named), body, in_flight)
         .await
         .map(|(response, _)| response)
 }
@@ -103,13 +107,12 @@ pub async fn without_model(
         // Only the key that has the file can work on it.
         owner = Some(owned(front, exchange, client, "file", &input).await?);
     }
-    let resolved = provider(exchange, client, owner.as_ref())?;
-    served(&resolved, endpoint)?;
+    let mut resolved = provider(exchange, client, owner.as_ref())?;
+    served(&mut resolved.legs, endpoint)?;
     let key = owner.as_ref().map(|owner| Arc::clone(&owner.key));
-    let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: 0, price: Some(Price::FREE), key };
-    let made_at = resolved.target.provider.clone();
-    let (mut response, made) =
-        pass(front, exchange, client, &resolved, asking, None, body, in_flight).await?;
+    let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: &[0], is_free: true, key };
+    let made_at = resolved.first().target.provider.clone();
+    let (mut response, made) = pass(front, exchange, client, resolved, asking, None, body, in_flight).await?;
     let Some(Made { body, key }) = made else { return Ok(response) };
     let lists = id.is_none() && !makes;
     let shown = if lists { own(front, exchange, client, what, &body).await? } else { body };
@@ -189,35 +192,41 @@ async fn pass(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    resolved: &Resolved,
-    asking: Asking,
+    resolved: Resolved,
+    asking: Asking<'_>,
     named: Option<Named>,
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<(Response, Option<Made>), Fault> {
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
-    let key = Arc::clone(&charge.lease().endpoint().key_name);
+    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
+    shown.warn(front, resolved.retired.as_ref());
+    let leg = resolved.first();
     let sent = match &named {
-        Some(named) => passthrough::renamed(body.bytes(), named, &resolved.target.model),
+        Some(named) => passthrough::renamed(body.bytes(), named, &leg.target.model),
         None => body.bytes().clone(),
     };
     let method = upstream_method(&exchange.method);
-    let call =
-        call(exchange, resolved, Sent { method, path: path(exchange).into(), body: sent, is_passed: true });
-    let read = Box::new(|body: bytes::Bytes| {
+    let sent = Sent { method, path: path(exchange).into(), body: sent, is_passed: true };
+    let request = request(&exchange.headers, leg, sent);
+    let read = |body: bytes::Bytes| {
         let usage = passthrough::usage(&body);
         Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
-    });
-    let answer = call.whole(charge, read).await;
+    };
+    let mut course = course(front, exchange, client, resolved.legs);
+    if named.is_none() {
+        // It may make something.
+        course = once(course);
+    }
+    let answer = Attempts::new(course, Fixed { request, read }, None).whole(charge).await;
     drop((body, in_flight));
     Ok(match answer {
-        Ok(whole) => {
-            let made = Made { body: whole.bytes.clone(), key };
+        Ok((whole, served)) => {
+            let made = Made { body: whole.bytes.clone(), key: Arc::clone(&served.key) };
             let mut response = Response::new(whole.bytes.into());
             response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
-            (shown.sign(exchange, response, Some(whole.upstream_time)), Some(made))
+            (shown.sign(exchange, response, &served, Some(whole.upstream_time)), Some(made))
         }
-        Err(fault) => (Shown::failed(&shown, exchange, fault), None),
+        Err(failed) => (shown.failed(exchange, &failed), None),
     })
 }
 
@@ -236,13 +245,16 @@ fn content_type(exchange: &Exchange) -> &str {
     exchange.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json")
 }
 
-/// Only OpenAI's API has these.
-pub(super) fn served(resolved: &Resolved, endpoint: &'static str) -> Result<(), Fault> {
-    match resolved.provider.kind {
-        ProviderKind::OpenAi => Ok(()),
-        ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Echo => {
-            Err(Fault::NotServed { provider: resolved.provider.name.to_string(), endpoint })
-        }
+/// Only OpenAI's API has these: the targets that speak it are left.
+pub(super) fn served(legs: &mut Vec<Leg>, endpoint: &'static str) -> Result<(), Fault> {
+    let first = legs.first().map(|leg| leg.provider.name.to_string());
+    legs.retain(|leg| match leg.provider.kind {
+        ProviderKind::OpenAi => true,
+        ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Echo => false,
+    });
+    match first {
+        Some(provider) if legs.is_empty() => Err(Fault::NotServed { provider, endpoint }),
+        _ => Ok(()),
     }
 }
 

@@ -8,20 +8,22 @@ use gateway_protocols::completions::{self, CompletionsRequest, CompletionsStream
 use gateway_protocols::embeddings::{self, EmbeddingsRequest};
 use gateway_protocols::event::AnswerStream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use warp::reply::Response;
 
+use crate::attempts::{Attempts, StreamWriter, Writer, Written};
 use crate::body::BufferedBody;
-use crate::call::{Call, ReadWhole};
+use crate::call::ReadWhole;
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
+use crate::resolve::{Leg, Resolved};
 use crate::surface::EVENT_MAX;
 
-use super::ask::{Sent, call, relay};
+use super::ask::{Flow, Sent, course, passed_upstream, relay, request};
 use super::generative::resolved;
 use super::passed::served;
-use super::{Asking, Cap, Dispatched, Shown, cap, dispatch, price};
+use super::{Asking, Cap, Dispatched, Shown, affordable, cap, dispatch};
 
 /// `POST /v1/embeddings`
 pub async fn embeddings(
@@ -33,20 +35,39 @@ pub async fn embeddings(
 ) -> Result<Response, Fault> {
     const ENDPOINT: &str = "embeddings";
     let request = EmbeddingsRequest::read(body.bytes())?;
-    let resolved = resolved(exchange, client, request.model())?;
-    served(&resolved, ENDPOINT)?;
+    let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model())?;
+    served(&mut legs, ENDPOINT)?;
+    affordable(exchange, client, &mut legs)?;
     let prompt_tokens = request.prompt_tokens();
-    let price = price(exchange, &resolved);
-    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: 0, price, key: None };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
-    let model = &*resolved.target.model;
-    let sent = request.rewrite((request.model() != Some(model)).then_some(model));
-    let sent = Sent { method: Method::POST, path: "/embeddings".into(), body: sent, is_passed: true };
-    let call = call(exchange, &resolved, sent);
-    let read: ReadWhole = Box::new(|body| embeddings::whole(&body).map(|answer| (body, answer)));
-    let response = whole(exchange, call, charge, read, &shown).await;
-    drop((body, in_flight));
+    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: &[0], is_free: false, key: None };
+    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    shown.warn(front, retired.as_ref());
+    let embeds = Embeds { request, passed: passed_upstream(&exchange.headers), _held: body };
+    let attempts = Attempts::new(course(front, exchange, client, legs), embeds, None);
+    let response = whole(exchange, attempts, charge, &shown).await;
+    drop(in_flight);
     Ok(response)
+}
+
+/// A request for embeddings, written for any of its targets.
+#[derive(Debug)]
+struct Embeds {
+    request: EmbeddingsRequest,
+    passed: HeaderMap,
+    _held: BufferedBody,
+}
+
+impl Writer for Embeds {
+    fn write(&self, leg: &Leg, _: usize) -> Result<Written, Fault> {
+        let model = &*leg.target.model;
+        let body = self.request.rewrite((self.request.model() != Some(model)).then_some(model));
+        let sent = Sent { method: Method::POST, path: "/embeddings".into(), body, is_passed: true };
+        Ok(Written { request: request(&self.passed, leg, sent), dropped: Vec::new() })
+    }
+
+    fn read_whole(&self, _: &Leg, _: usize) -> ReadWhole {
+        Box::new(|body| embeddings::whole(&body).map(|answer| (body, answer)))
+    }
 }
 
 /// `POST /v1/completions`
@@ -59,42 +80,79 @@ pub async fn completions(
 ) -> Result<Response, Fault> {
     const ENDPOINT: &str = "completions";
     let request = CompletionsRequest::read(body.bytes())?;
-    let resolved = resolved(exchange, client, request.model())?;
-    served(&resolved, ENDPOINT)?;
-    let target = &resolved.target;
-    let capability = exchange.live.settings.capabilities.of(&target.provider, &target.model);
-    let Cap { sent, reserved } = cap(client, request.output_cap(), capability.max_output, "max_tokens")?;
+    let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model())?;
+    served(&mut legs, ENDPOINT)?;
+    affordable(exchange, client, &mut legs)?;
+    let capabilities = &exchange.live.settings.capabilities;
+    let max_output = |leg: &Leg| capabilities.of(&leg.target.provider, &leg.target.model).max_output;
+    let caps = legs.iter().map(|leg| cap(client, request.output_cap(), max_output(leg), "max_tokens"));
+    let caps = caps.collect::<Result<Vec<Cap>, Fault>>()?;
     let prompt_tokens = request.prompt_tokens();
-    let output_tokens = reserved.saturating_mul(request.n());
-    let price = price(exchange, &resolved);
-    let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens, price, key: None };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
-    let model = &*resolved.target.model;
-    let renamed = (request.model() != Some(model)).then_some(model);
-    let include_usage = request.stream() && !resolved.provider.quirks.tells_usage_unasked;
-    let body_sent = request.rewrite(renamed, sent, include_usage);
-    let sent = Sent { method: Method::POST, path: "/completions".into(), body: body_sent, is_passed: true };
-    let call = call(exchange, &resolved, sent);
-    if request.stream() {
-        let scan: Box<dyn AnswerStream> =
-            Box::new(CompletionsStream::new(request.include_usage(), EVENT_MAX));
-        drop((request, body));
-        return Ok(relay(front, exchange, &resolved, call, charge, scan, shown, in_flight, false, None).await);
+    let output_tokens: Vec<u64> = caps.iter().map(|cap| cap.reserved.saturating_mul(request.n())).collect();
+    let asking = Asking {
+        endpoint: ENDPOINT,
+        prompt_tokens,
+        output_tokens: &output_tokens,
+        is_free: false,
+        key: None,
+    };
+    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    shown.warn(front, retired.as_ref());
+    let stream = request.stream();
+    let completes = Completes { request, caps, passed: passed_upstream(&exchange.headers), _held: body };
+    let attempts = Attempts::new(course(front, exchange, client, legs), completes, None);
+    if stream {
+        let flow = Flow { shown, in_flight, is_array: false, keeps_for: None };
+        return Ok(relay(front, exchange, attempts, charge, flow).await);
     }
-    let read: ReadWhole = Box::new(|body| completions::whole(&body).map(|answer| (body, answer)));
-    let response = whole(exchange, call, charge, read, &shown).await;
-    drop((body, in_flight));
+    let response = whole(exchange, attempts, charge, &shown).await;
+    drop(in_flight);
     Ok(response)
 }
 
-async fn whole(exchange: &Exchange, call: Call, charge: Charge, read: ReadWhole, shown: &Shown) -> Response {
-    match call.whole(charge, read).await {
-        Ok(whole) => {
+/// A request for a completion, written for any of its targets.
+#[derive(Debug)]
+struct Completes {
+    request: CompletionsRequest,
+    caps: Vec<Cap>,
+    passed: HeaderMap,
+    _held: BufferedBody,
+}
+
+impl Writer for Completes {
+    fn write(&self, leg: &Leg, at: usize) -> Result<Written, Fault> {
+        let model = &*leg.target.model;
+        let renamed = (self.request.model() != Some(model)).then_some(model);
+        let include_usage = self.request.stream() && !leg.provider.quirks.tells_usage_unasked;
+        let body = self.request.rewrite(renamed, self.caps[at].sent, include_usage);
+        let sent = Sent { method: Method::POST, path: "/completions".into(), body, is_passed: true };
+        Ok(Written { request: request(&self.passed, leg, sent), dropped: Vec::new() })
+    }
+
+    fn read_whole(&self, _: &Leg, _: usize) -> ReadWhole {
+        Box::new(|body| completions::whole(&body).map(|answer| (body, answer)))
+    }
+}
+
+impl StreamWriter for Completes {
+    fn stream(&self, _: &Leg, _: usize) -> Box<dyn AnswerStream> {
+        Box::new(CompletionsStream::new(self.request.include_usage(), EVENT_MAX))
+    }
+}
+
+async fn whole<W: Writer>(
+    exchange: &Exchange,
+    attempts: Attempts<W>,
+    charge: Charge,
+    shown: &Shown,
+) -> Response {
+    match attempts.whole(charge).await {
+        Ok((whole, served)) => {
             let mut response = Response::new(whole.bytes.into());
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, whole.content_type.unwrap_or(json));
-            shown.sign(exchange, response, Some(whole.upstream_time))
+            shown.sign(exchange, response, &served, Some(whole.upstream_time))
         }
-        Err(fault) => shown.failed(exchange, fault),
+        Err(failed) => shown.failed(exchange, &failed),
     }
 }

@@ -61,8 +61,8 @@ fn with_defaults(provider: Option<&str>, model: Option<&str>) -> Client {
 
 /// `provider model`, as it would be called.
 fn called(resolved: &Resolved) -> String {
-    assert_eq!(resolved.target.provider, resolved.provider.name);
-    format!("{} {}", resolved.target.provider, resolved.target.model)
+    assert_eq!(resolved.first().target.provider, resolved.first().provider.name);
+    format!("{} {}", resolved.first().target.provider, resolved.first().target.model)
 }
 
 fn found(settings: &Settings, home: Option<&'static str>, name: &str) -> Result<String, Fault> {
@@ -103,8 +103,8 @@ fn an_entry_without_targets_stands_for_itself() {
     let settings = settings_with("[models.\"gpt-4o\"]\ntimeouts = {first_token = \"3s\"}\n", &[]);
     let resolved = model(&settings, Asker { client: &client(), home: None }, "gpt-4o").unwrap();
     assert_eq!(called(&resolved), "openai gpt-4o");
-    assert_eq!(resolved.timeouts.first_token, Duration::from_secs(3));
-    assert_eq!(resolved.timeouts.answer, resolved.provider.timeouts.answer);
+    assert_eq!(resolved.first().timeouts.first_token, Duration::from_secs(3));
+    assert_eq!(resolved.first().timeouts.answer, resolved.first().provider.timeouts.answer);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn the_clocks_are_the_providers_with_the_aliass_in_their_place() {
          [providers.groq.timeouts]\nfirst_token = \"7s\"\nanswer = \"8s\"\n",
         &[],
     );
-    let timeouts = |name| model(&settings, Asker { client: &client(), home: None }, name).unwrap().timeouts;
+    let timeouts = |name| model(&settings, Asker { client: &client(), home: None }, name).unwrap().first().timeouts;
     assert_eq!(timeouts("llama-3").first_token, Duration::from_secs(7));
     assert_eq!(timeouts("fast").first_token, Duration::from_secs(3));
     assert_eq!(timeouts("fast").answer, Duration::from_secs(8));
@@ -328,9 +328,9 @@ proptest! {
             let by_seed = seed(settings, &limited, provider.as_deref(), Some(&name));
             let by_name = [None, Some(GROQ)].map(|home| model(settings, Asker { client: &limited, home }, &name));
             for resolved in by_seed.into_iter().flatten().chain(by_name.into_iter().flatten()) {
-                prop_assert!(resolved.provider.name.as_ref() != "groq");
-                prop_assert!(may_use_model(&limited, &resolved.target));
-                prop_assert!(is_model_name(&resolved.target.model));
+                prop_assert!(resolved.first().provider.name.as_ref() != "groq");
+                prop_assert!(may_use_model(&limited, &resolved.first().target));
+                prop_assert!(is_model_name(&resolved.first().target.model));
             }
             Ok(())
         })?;

@@ -26,9 +26,40 @@ pub struct ModelEntry {
     pub targets: Vec<Target>,
     /// Clocks of calls by this name, in place of the provider's.
     pub timeouts: TimeoutOverrides,
+    /// What is done when an answer breaks off behind its first content.
+    pub midstream: Midstream,
     /// Since when the model is gone upstream.
     pub retirement: Option<Retirement>,
 }
+
+/// What is done when a stream breaks off behind its first content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Midstream {
+    /// The client is told, by an error event.
+    #[default]
+    Error,
+    /// Another target goes on from the text so far, if its model takes a beginning of its own answer.
+    Continue,
+    /// Another target answers anew, and what the client has already is dropped as long as it is the same.
+    Restart,
+}
+
+impl Midstream {
+    const WORDS: &[(&str, Self)] =
+        &[("error", Self::Error), ("continue", Self::Continue), ("restart", Self::Restart)];
+
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Continue => "continue",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// Targets of one model: each may be asked twice over, so more would only be a longer wait.
+const TARGETS_MAX: usize = 16;
 
 /// A model's end, as its provider announced it; it may lie ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +81,11 @@ impl ModelTable {
     /// What is said of a model.
     pub fn get(&self, model: &str) -> Option<&ModelEntry> {
         self.0.get(model)
+    }
+
+    /// Whether nothing is said of any model.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All entries, by name.
@@ -95,19 +131,21 @@ impl ModelEntry {
         let targets = section.list("targets", |value| target(value, providers), report);
         match section.count("targets") {
             Some(0) => section.fault("targets", Problem::Empty, report),
-            Some(targets) if targets > 1 => {
-                section.warn("targets", Concern::FirstTargetOnly { targets }, report)
+            Some(targets) if targets > TARGETS_MAX => {
+                section.fault("targets", Problem::TooMany { most: TARGETS_MAX }, report);
             }
             _ => {}
         }
         let timeouts = TimeoutOverrides::read(section.section("timeouts", report), report);
+        let midstream = section.get("midstream", values::one_of("word", Midstream::WORDS), report);
         let retired = section.get("retired", values::date, report);
         let replacement = section.get("replacement", replacement, report).flatten();
         if !section.has("retired") && replacement.is_some() {
             section.fault("replacement", Problem::ReplacementOnly, report);
         }
         let retirement = retired.map(|since| Retirement { since, replacement });
-        Self { targets: targets.unwrap_or_default(), timeouts, retirement }
+        let midstream = midstream.unwrap_or_default();
+        Self { targets: targets.unwrap_or_default(), timeouts, midstream, retirement }
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_actors::BreakerSettings;
 use gateway_actors::glob::Glob;
 use gateway_actors::secret::Secret;
 use http::{HeaderName, HeaderValue};
@@ -83,6 +84,8 @@ pub struct ProviderSettings {
     pub max_concurrency: Option<u32>,
     /// What waits when that many run.
     pub queue: QueueSettings,
+    /// When a key is not asked for a model, and for how long.
+    pub breaker: BreakerSettings,
     /// The clocks of its calls: the general ones with its own in their place.
     pub timeouts: Timeouts,
 }
@@ -190,6 +193,7 @@ struct Written {
     max_concurrency: Option<u32>,
     queue_max: Option<u32>,
     queue_wait: Option<Duration>,
+    breaker: WrittenBreaker,
     timeouts: TimeoutOverrides,
     auth: Option<Auth>,
     query: Option<String>,
@@ -215,6 +219,7 @@ impl Written {
             max_concurrency: self.max_concurrency.or(upstream.max_concurrency),
             queue_max: self.queue_max.or(upstream.queue_max),
             queue_wait: self.queue_wait.or(upstream.queue_wait),
+            breaker: self.breaker.or(upstream.breaker),
             timeouts: self.timeouts.or(upstream.timeouts),
             auth: self.auth.or(upstream.auth),
             query: self.query.or(upstream.query),
@@ -223,6 +228,55 @@ impl Written {
             stream_options: self.stream_options.or(upstream.stream_options),
             cached_tokens_header: self.cached_tokens_header.or(upstream.cached_tokens_header),
             is_lenient: self.is_lenient.or(upstream.is_lenient),
+        }
+    }
+}
+
+/// `breaker = {…}` as written.
+#[derive(Default)]
+struct WrittenBreaker {
+    consecutive: Option<u32>,
+    rate: Option<f64>,
+    calls_min: Option<u32>,
+    window: Option<Duration>,
+    cooling: Option<Duration>,
+    cooling_max: Option<Duration>,
+}
+
+impl WrittenBreaker {
+    fn read(mut section: Section<'_>, report: &mut Report) -> Self {
+        let written = Self {
+            consecutive: section.get("consecutive", values::whole_u32(1, u32::MAX), report),
+            rate: section.get("rate", values::share, report),
+            calls_min: section.get("calls_min", values::whole_u32(1, u32::MAX), report),
+            window: section.get("window", values::clock, report),
+            cooling: section.get("cooling", values::clock, report),
+            cooling_max: section.get("cooling_max", values::clock, report),
+        };
+        section.finish(report);
+        written
+    }
+
+    fn or(self, shipped: Self) -> Self {
+        Self {
+            consecutive: self.consecutive.or(shipped.consecutive),
+            rate: self.rate.or(shipped.rate),
+            calls_min: self.calls_min.or(shipped.calls_min),
+            window: self.window.or(shipped.window),
+            cooling: self.cooling.or(shipped.cooling),
+            cooling_max: self.cooling_max.or(shipped.cooling_max),
+        }
+    }
+
+    fn settings(self) -> BreakerSettings {
+        let default = BreakerSettings::default();
+        BreakerSettings {
+            consecutive: self.consecutive.unwrap_or(default.consecutive),
+            rate: self.rate.unwrap_or(default.rate),
+            calls_min: self.calls_min.unwrap_or(default.calls_min),
+            window: self.window.unwrap_or(default.window),
+            cooling: self.cooling.unwrap_or(default.cooling),
+            cooling_max: self.cooling_max.unwrap_or(default.cooling_max),
         }
     }
 }
@@ -293,6 +347,7 @@ impl<'a> Surroundings<'a> {
                 max: written.queue_max.unwrap_or(queue.max),
                 wait: written.queue_wait.unwrap_or(queue.wait),
             },
+            breaker: written.breaker.settings(),
             timeouts: self.timeouts.overridden_by(&written.timeouts),
         }
     }
@@ -317,6 +372,7 @@ impl<'a> Surroundings<'a> {
             max_concurrency: section.get("max_concurrency", values::whole_u32(0, u32::MAX), report),
             queue_max,
             queue_wait,
+            breaker: WrittenBreaker::read(section.section("breaker", report), report),
             timeouts: TimeoutOverrides::read(section.section("timeouts", report), report),
             auth: section.get("auth", values::one_of("header", AUTHS), report),
             query: section.get("query", values::query, report),

@@ -330,6 +330,7 @@ fn milliseconds(now: Now) -> u64 {
 }
 
 fn reservation(open: &OpenAdmission, at: Now, day: u64) -> Change {
+    let first = open.plan.at(0);
     Change::Reserved(Reservation {
         id: open.id,
         client: open.client.clone(),
@@ -337,7 +338,8 @@ fn reservation(open: &OpenAdmission, at: Now, day: u64) -> Change {
         day,
         ask: open.ask,
         memo: open.memo.clone(),
-        target: open.target.clone(),
+        cost_known: first.price.is_some(),
+        target: first.target.clone(),
     })
 }
 
@@ -351,7 +353,7 @@ fn settlement(open: &OpenAdmission, at: Now, fold: impl FnOnce(&Record) -> Optio
         day,
         booking: *booking,
         outcome,
-        cost_known: open.memo.price.is_some(),
-        target: open.target.clone(),
+        cost_known: open.candidate().price.is_some(),
+        target: open.candidate().target.clone(),
     }))
 }

@@ -61,6 +61,8 @@ pub struct Reservation {
     pub ask: Ask,
     /// What is noted beside the numbers.
     pub memo: Memo,
+    /// Whether that target has a price; without one nobody knows what the call may cost.
+    pub cost_known: bool,
     /// Where it goes first.
     pub target: Target,
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use gateway_limits::{Account, Ask, Grade, Limits, Outcome, Sums, Usage};
 use proptest::prelude::*;
 
-use super::sample::{DAY_MS, Folder, START_MS, at, reserved, target};
+use super::sample::{DAY_MS, Folder, PRICE, START_MS, at, reserved, target};
 use super::*;
 use crate::booking::{Booking, Ending};
 use crate::ledger::query::{Column, UsageQuery, UsageRow, usage};
@@ -139,7 +139,7 @@ impl History {
         let mut reservation = reserved(self.next_id, name, self.now_ms);
         reservation.ask = Ask { tokens, cost: if has_price { tokens * 10 } else { 0 } };
         if !has_price {
-            reservation.memo.price = None;
+            reservation.cost_known = false;
         }
         self.next_id += 1;
         self.uncommitted.insert(reservation.id.0, reservation.clone());
@@ -159,9 +159,9 @@ impl History {
                 client: reservation.client.clone(),
                 at: at(self.now_ms),
                 day: reservation.day,
-                outcome: booking.outcome(reservation.memo.price.as_ref()),
+                outcome: booking.outcome(reservation.cost_known.then_some(&PRICE)),
                 booking,
-                cost_known: reservation.memo.price.is_some(),
+                cost_known: reservation.cost_known,
                 target: target(MODELS[model]),
             }
             .into(),
@@ -320,7 +320,7 @@ fn crashed(reservation: &Reservation, ms: u64) -> Settlement {
         day: reservation.day,
         booking: Booking::without_usage(Ending::Crashed, 0),
         outcome: Outcome::Spent { tokens, cost },
-        cost_known: reservation.memo.price.is_some(),
+        cost_known: reservation.cost_known,
         target: reservation.target.clone(),
     }
 }

@@ -29,6 +29,9 @@ pub(in crate::ledger) fn target(model: &str) -> Target {
     Target { provider: "openai".into(), model: model.into() }
 }
 
+/// 10 pico-USD a token.
+pub(in crate::ledger) const PRICE: Price = Price { input: 10, output: 10, ..Price::FREE };
+
 /// A call of at most 100 tokens and 1,000 pico-USD.
 pub(in crate::ledger) fn reserved(id: u64, name: &str, ms: u64) -> Reservation {
     Reservation {
@@ -37,12 +40,8 @@ pub(in crate::ledger) fn reserved(id: u64, name: &str, ms: u64) -> Reservation {
         at: at(ms),
         day: at(ms).unix_ms / DAY_MS,
         ask: Ask { tokens: 100, cost: 1_000 },
-        memo: Memo {
-            request_id: format!("req_{id}").into(),
-            endpoint: "chat/completions",
-            price: Some(Price { input: 10, output: 10, ..Price::FREE }),
-            key: None,
-        },
+        memo: Memo { request_id: format!("req_{id}").into(), endpoint: "chat/completions" },
+        cost_known: true,
         target: target("nano"),
     }
 }

@@ -99,7 +99,7 @@ fn what_has_no_price_costs_nobody_knows_what() {
     let folder = Folder::new();
     let (mut store, _) = folder.open(0);
     let mut call = reserved(1, "ada", 0);
-    (call.memo.price, call.ask.cost) = (None, 0);
+    (call.cost_known, call.ask.cost) = (false, 0);
     let end = Settlement {
         outcome: gateway_limits::Outcome::Spent { tokens: 40, cost: 0 },
         ..settled(&call, 1, 40)

@@ -125,7 +125,7 @@ fn write<'a>(
 
 /// Each of these says whether it changed anything.
 fn insert_half(statement: &mut CachedStatement<'_>, reservation: &Reservation) -> rusqlite::Result<bool> {
-    let Reservation { id, client, at, day, ask, memo, target } = reservation;
+    let Reservation { id, client, at, day, ask, memo, target, .. } = reservation;
     let rows = statement.execute(params![
         stored(id.0),
         &*memo.request_id,
@@ -226,8 +226,8 @@ fn keep(conn: &Connection, kept: &KeptAnswer) -> rusqlite::Result<bool> {
 }
 
 fn bound_cost(reservation: &Reservation) -> Option<i64> {
-    let Reservation { ask, memo, .. } = reservation;
-    (memo.price.is_some() || ask.cost > 0).then(|| stored(ask.cost))
+    let Reservation { ask, cost_known, .. } = reservation;
+    (*cost_known || ask.cost > 0).then(|| stored(ask.cost))
 }
 
 /// What is charged; `None` when tokens are, and nobody knows what they cost.

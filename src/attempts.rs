@@ -1,0 +1,359 @@
+//! One request's attempts: who is asked after whom, until one of them answers or nobody is left.
+//!
+//! Owns     what was tried, and the request as it is written for the target in hand.
+//! Called   by the handlers, with a charge for the first attempt; by `relay.rs` where a stream broke off.
+//! Bounded  by `max_attempts`, by the retry budget of each provider's pool, by [`WAIT_MAX`] of waiting in all, and by
+//!          the clock of the whole request.
+//! Fails    with the last upstream's fault, settled as failed or refused. It runs in the request's own future: a client
+//!          that leaves ends it wherever it is, also in a pause, and nobody is asked any more.
+//!
+//! What follows from which fault is the table of [`failover`](crate::failover); who is asked then is the pools' choice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway_actors::{GatewayHandle, Refusal, Tried};
+use gateway_protocols::event::AnswerStream;
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::call::{Call, ReadWhole, UpstreamFault, Whole};
+use crate::charge::{Between, Charge};
+use crate::failover::{Next, Verdict, verdict};
+use crate::fault::Fault;
+use crate::resolve::Leg;
+use crate::upstream::{AnswerBody, UpstreamRequest, Upstreams};
+
+/// The longest time that a request waits in all for a target to take it again.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The longest pause before the first retry at the same target; it doubles with each attempt.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// A wait ends a little later than asked for: upstreams round their times, and so do we.
+const AFTER_WAIT: Duration = Duration::from_millis(20);
+
+/// Writes one request for any of its targets, and reads what they answer.
+pub trait Writer: Send + Sync + 'static {
+    /// The request for this target.
+    ///
+    /// # Errors
+    /// When it has no form there.
+    fn write(&self, leg: &Leg, at: usize) -> Result<Written, Fault>;
+
+    /// How this target's whole answer becomes the client's.
+    fn read_whole(&self, leg: &Leg, at: usize) -> ReadWhole;
+}
+
+/// A writer of requests whose answers may be streams.
+pub trait StreamWriter: Writer {
+    /// How this target's stream becomes the client's.
+    fn stream(&self, leg: &Leg, at: usize) -> Box<dyn AnswerStream>;
+}
+
+/// A request as one target takes it.
+#[derive(Debug)]
+pub struct Written {
+    /// What is sent.
+    pub request: UpstreamRequest,
+    /// Members that had no equal and were left out.
+    pub dropped: Vec<String>,
+}
+
+/// What all attempts of a request have in common.
+#[derive(Debug)]
+pub struct Course {
+    /// The tree.
+    pub gateway: GatewayHandle,
+    /// The HTTP clients.
+    pub upstreams: Arc<Upstreams>,
+    /// The targets, as in the plan of the admission.
+    pub legs: Arc<[Leg]>,
+    /// When the client's request arrived.
+    pub arrived: Instant,
+    /// How many may be asked.
+    pub max_attempts: u32,
+    /// The client's weight in a pool's queue.
+    pub priority: u32,
+    /// The request's id, for the log.
+    pub request_id: Box<str>,
+}
+
+/// Who answered in the end, or failed last.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Which target.
+    pub leg: Leg,
+    /// The name of the key there.
+    pub key: Arc<str>,
+    /// How many were asked.
+    pub attempts: u32,
+    /// Members that had no equal there and were left out.
+    pub dropped: Vec<String>,
+}
+
+/// Nobody answered.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why not, in the end.
+    pub fault: Fault,
+    /// Who failed last.
+    pub served: Served,
+}
+
+/// A stream whose first content, or end, has come.
+pub struct Opened {
+    /// What may go to the client at once.
+    pub held: VecDeque<Bytes>,
+    /// What the stream has said so far.
+    pub scan: Box<dyn AnswerStream>,
+    /// The rest.
+    pub body: AnswerBody,
+    /// The request's account.
+    pub charge: Charge,
+    /// Who answers.
+    pub served: Served,
+    /// `openai-processing-ms`, if it came.
+    pub processing_ms: Option<HeaderValue>,
+    /// How long the upstream took until here.
+    pub upstream_time: Duration,
+}
+
+/// The attempts of one request.
+#[derive(Debug)]
+pub struct Attempts<W> {
+    course: Course,
+    writer: W,
+    /// The request for the target in hand.
+    written: Option<(usize, Written)>,
+    tried: Vec<Tried>,
+    /// Attempts that were no fault of the request's: trials of a key that rested.
+    free: u32,
+    /// Waited in all.
+    waited: Duration,
+}
+
+impl<W: Writer> Attempts<W> {
+    /// Begins; `written` is the request for one of the targets, where it is written already.
+    pub fn new(course: Course, writer: W, written: Option<(usize, Written)>) -> Self {
+        Self { course, writer, written, tried: Vec::new(), free: 0, waited: Duration::ZERO }
+    }
+
+    /// Asks until there is a whole answer. The charge is settled before this returns.
+    ///
+    /// # Errors
+    /// The last fault, when nobody is left.
+    pub async fn whole(mut self, mut charge: Charge) -> Result<(Whole, Served), Box<Failed>> {
+        loop {
+            let at = charge.lease().at();
+            let asked = match self.write(at) {
+                Ok(()) => {
+                    let read = self.writer.read_whole(&self.course.legs[at], at);
+                    self.call(at).whole(&mut charge, read).await.map_err(Trouble::Upstream)
+                }
+                Err(fault) => Err(Trouble::Unwritable(fault)),
+            };
+            match asked {
+                Ok(whole) => {
+                    let served = self.served_by(&charge);
+                    charge.complete(whole.answer.usage, || whole.answer.counted);
+                    return Ok((whole, served));
+                }
+                Err(trouble) => charge = self.next(charge, trouble).await?,
+            }
+        }
+    }
+
+    /// Asks until a stream's first content, or its end, has come.
+    ///
+    /// # Errors
+    /// The last fault, when nobody is left; the charge is settled.
+    pub async fn open(mut self, mut charge: Charge) -> Result<Opened, Box<Failed>>
+    where
+        W: StreamWriter,
+    {
+        loop {
+            let at = charge.lease().at();
+            let mut held = VecDeque::new();
+            let asked = match self.write(at) {
+                Ok(()) => {
+                    let mut scan = self.writer.stream(&self.course.legs[at], at);
+                    let begun = self.call(at).open(&mut charge, &mut *scan, &mut held).await;
+                    begun.map(|begun| (begun, scan)).map_err(Trouble::Upstream)
+                }
+                Err(fault) => Err(Trouble::Unwritable(fault)),
+            };
+            match asked {
+                Ok((begun, scan)) => {
+                    let served = self.served_by(&charge);
+                    let (processing_ms, upstream_time) = (begun.processing_ms, begun.upstream_time);
+                    let body = begun.body;
+                    return Ok(Opened { held, scan, body, charge, served, processing_ms, upstream_time });
+                }
+                Err(trouble) => charge = self.next(charge, trouble).await?,
+            }
+        }
+    }
+
+    /// Whom a charge asks.
+    pub fn served_by(&self, charge: &Charge) -> Served {
+        let lease = charge.lease();
+        let dropped = self.written.as_ref().map(|(_, written)| written.dropped.clone());
+        Served {
+            leg: self.course.legs[lease.at()].clone(),
+            key: Arc::clone(&lease.endpoint().key_name),
+            attempts: charge.attempts(),
+            dropped: dropped.unwrap_or_default(),
+        }
+    }
+
+    fn call(&self, at: usize) -> Call<'_> {
+        let Some((_, written)) = &self.written else { unreachable!("it was written just before") };
+        let (upstreams, leg) = (&*self.course.upstreams, &self.course.legs[at]);
+        Call { upstreams, leg, arrived: self.course.arrived, request: &written.request }
+    }
+
+    /// Writes the request for this target, unless it is.
+    fn write(&mut self, at: usize) -> Result<(), Fault> {
+        if self.written.as_ref().is_none_or(|(written_for, _)| *written_for != at) {
+            self.written = Some((at, self.writer.write(&self.course.legs[at], at)?));
+        }
+        Ok(())
+    }
+
+    /// After a failure: the charge of the next attempt.
+    async fn next(&mut self, mut charge: Charge, trouble: Trouble) -> Result<Charge, Box<Failed>> {
+        let (fault, Verdict { next, blame }) = match trouble {
+            Trouble::Upstream(fault) => {
+                let fault = fault.without_key(charge.lease());
+                let verdict = verdict(&fault);
+                (Ok(fault), verdict)
+            }
+            // Nobody was asked, so the next one is not an attempt more.
+            Trouble::Unwritable(fault) => {
+                self.free += 1;
+                (Err(fault), Verdict { next: Next::Other { or_after: None }, blame: None })
+            }
+        };
+        let served = self.served_by(&charge);
+        let (at, key) = (charge.lease().at(), Arc::clone(&served.key));
+        if charge.lease().is_trial() {
+            self.free = self.free.max(1);
+        }
+        let is_callers = fault.as_ref().is_ok_and(UpstreamFault::is_callers);
+        if blame.is_none() && fault.as_ref().is_ok_and(|fault| fault.status().is_some()) {
+            charge.succeeded();
+        }
+        let what = fault.as_ref().map_or("untranslatable", UpstreamFault::as_str);
+        tracing::warn!(
+            request_id = &*self.course.request_id,
+            provider = &*served.leg.target.provider,
+            key = &*key,
+            attempt = served.attempts,
+            fault = what,
+            "attempt failed"
+        );
+        let may_go_on = served.attempts < self.course.max_attempts.saturating_add(self.free);
+        let between = charge.failed(what, blame);
+        let fault = match fault {
+            Ok(fault) => Fault::of_call(&served.leg.target.provider, fault),
+            Err(fault) => fault,
+        };
+        let mut end = Box::new(Failed { fault, served });
+        if !may_go_on || next == Next::Nothing {
+            between.end(is_callers);
+            return Err(end);
+        }
+        self.try_others(between, at, key, next).await.map_err(|(between, soonest)| {
+            if let Some(between) = between {
+                between.end(is_callers);
+            }
+            end.fault.sooner(soonest);
+            end
+        })
+    }
+
+    /// Another target, or the same one again. Else the call between two attempts, where it still is, and when somebody
+    /// can be asked again.
+    async fn try_others(
+        &mut self,
+        between: Between,
+        at: usize,
+        key: Arc<str>,
+        next: Next,
+    ) -> Result<Charge, (Option<Between>, Option<Duration>)> {
+        let was_tried = self.tried.iter().any(|tried| tried.at == at && tried.key == key);
+        let again = !was_tried && matches!(next, Next::Same { .. });
+        self.tried.retain(|tried| tried.at != at || tried.key != key);
+        self.tried.push(Tried { at, key: Arc::clone(&key), again });
+        if again && let Next::Same { after } = next {
+            let pause = after.map_or_else(|| pause(between.attempts()), |after| after + AFTER_WAIT);
+            if !self.wait(pause).await {
+                return Err((Some(between), after));
+            }
+        }
+        let (gateway, priority) = (self.course.gateway.clone(), self.course.priority);
+        let mut refused = between.again(&gateway, priority, at, self.tried.clone()).await;
+        let Next::Other { or_after: Some(after) } = next else {
+            return refused.map_err(|(refusal, between)| (between, soonest(&refusal)));
+        };
+        // Nobody else: the same one, when it wants to be asked again. Several that wait for it take turns.
+        if let Some(own) = self.tried.last_mut() {
+            own.again = true;
+        }
+        let mut wait = after;
+        loop {
+            let (refusal, between) = match refused {
+                Ok(charge) => return Ok(charge),
+                Err(refused) => refused,
+            };
+            let soonest = soonest(&refusal);
+            let (Some(between), Refusal::Resting { .. } | Refusal::NobodyLeft) = (between, refusal) else {
+                return Err((None, soonest));
+            };
+            wait = soonest.map_or(wait, |soonest| soonest.min(wait));
+            if !self.wait(wait + AFTER_WAIT).await {
+                return Err((Some(between), soonest));
+            }
+            // From here on only the pools know when.
+            wait = WAIT_MAX;
+            refused = between.again(&gateway, priority, 0, self.tried.clone()).await;
+        }
+    }
+
+    /// Waits, unless that would be too long.
+    async fn wait(&mut self, wait: Duration) -> bool {
+        let total = self.course.legs.first().and_then(|leg| leg.timeouts.total);
+        let ends = total.map(|total| self.course.arrived + total);
+        let is_too_long =
+            self.waited + wait > WAIT_MAX || ends.is_some_and(|ends| Instant::now() + wait >= ends);
+        if !is_too_long {
+            self.waited += wait;
+            tokio::time::sleep(wait).await;
+        }
+        !is_too_long
+    }
+}
+
+/// Why an attempt came to nothing.
+enum Trouble {
+    Upstream(UpstreamFault),
+    /// The request has no form for this target.
+    Unwritable(Fault),
+}
+
+fn soonest(refusal: &Refusal) -> Option<Duration> {
+    match refusal {
+        Refusal::Resting { retry_after, .. } => Some(*retry_after),
+        _ => None,
+    }
+}
+
+/// A pause before the next attempt at the same target: random, so that those who failed together do not come again
+/// together; doubled from attempt to attempt.
+fn pause(attempts: u32) -> Duration {
+    let longest = PAUSE_MAX.saturating_mul(1 << attempts.saturating_sub(1).min(6));
+    longest.mul_f64(rand::random_range(0.5..=1.0))
+}
