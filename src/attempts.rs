@@ -129,8 +129,10 @@ pub struct Attempts<W> {
     /// The request for the target in hand.
     written: Option<(usize, Written)>,
     tried: Vec<Tried>,
-    /// Attempts that were no fault of the request's: trials of a key that rested.
+    /// Attempts that do not count: nobody was asked, or only to find out whether a key works again.
     free: u32,
+    /// Whether one of these was such a trial.
+    has_tried: bool,
     /// Waited in all.
     waited: Duration,
 }
@@ -138,7 +140,7 @@ pub struct Attempts<W> {
 impl<W: Writer> Attempts<W> {
     /// Begins; `written` is the request for one of the targets, where it is written already.
     pub fn new(course: Course, writer: W, written: Option<(usize, Written)>) -> Self {
-        Self { course, writer, written, tried: Vec::new(), free: 0, waited: Duration::ZERO }
+        Self { course, writer, written, tried: Vec::new(), free: 0, has_tried: false, waited: Duration::ZERO }
     }
 
     /// Asks until there is a whole answer. The charge is settled before this returns.
@@ -225,7 +227,7 @@ impl<W: Writer> Attempts<W> {
 
     /// After a failure: the charge of the next attempt.
     async fn next(&mut self, mut charge: Charge, trouble: Trouble) -> Result<Charge, Box<Failed>> {
-        let (fault, Verdict { next, blame }) = match trouble {
+        let (fault, Verdict { mut next, blame }) = match trouble {
             Trouble::Upstream(fault) => {
                 let fault = fault.without_key(charge.lease());
                 let verdict = verdict(&fault);
@@ -239,9 +241,6 @@ impl<W: Writer> Attempts<W> {
         };
         let served = self.served_by(&charge);
         let (at, key) = (charge.lease().at(), Arc::clone(&served.key));
-        if charge.lease().is_trial() {
-            self.free = self.free.max(1);
-        }
         let is_callers = fault.as_ref().is_ok_and(UpstreamFault::is_callers);
         if blame.is_none() && fault.as_ref().is_ok_and(|fault| fault.status().is_some()) {
             charge.succeeded();
@@ -255,7 +254,13 @@ impl<W: Writer> Attempts<W> {
             fault = what,
             "attempt failed"
         );
-        let may_go_on = served.attempts < self.course.max_attempts.saturating_add(self.free);
+        let mut may_go_on = served.attempts < self.course.max_attempts.saturating_add(self.free);
+        if !may_go_on && !self.has_tried && charge.lease().is_trial() && next != Next::Nothing {
+            // It was asked to find out whether a key works again, so it may ask somebody else once more.
+            (self.has_tried, may_go_on) = (true, true);
+            self.free += 1;
+            next = Next::Other { or_after: None };
+        }
         let between = charge.failed(what, blame);
         let fault = match fault {
             Ok(fault) => Fault::of_call(&served.leg.target.provider, fault),

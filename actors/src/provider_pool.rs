@@ -574,9 +574,10 @@ impl ProviderPool {
         }
     }
 
-    /// One that cannot wait here any longer.
+    /// One that cannot wait here any longer; it counts itself among those that wait.
     fn turn_away(&self, state: &PoolState, Waiting { mut job, .. }: Waiting) {
-        job.way.full = Some((Arc::clone(&state.settings.name), state.queue.len()));
+        let waiting = state.queue.len() + 1;
+        job.way.full = Some((Arc::clone(&state.settings.name), waiting));
         self.elsewhere(state, job);
     }
 

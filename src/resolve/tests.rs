@@ -302,7 +302,8 @@ fn the_clocks_are_the_providers_with_the_aliass_in_their_place() {
          [providers.groq.timeouts]\nfirst_token = \"7s\"\nanswer = \"8s\"\n",
         &[],
     );
-    let timeouts = |name| model(&settings, Asker { client: &client(), home: None }, name).unwrap().first().timeouts;
+    let timeouts =
+        |name| model(&settings, Asker { client: &client(), home: None }, name).unwrap().first().timeouts;
     assert_eq!(timeouts("llama-3").first_token, Duration::from_secs(7));
     assert_eq!(timeouts("fast").first_token, Duration::from_secs(3));
     assert_eq!(timeouts("fast").answer, Duration::from_secs(8));

@@ -532,7 +532,6 @@ replacement = 'a/new'
             "gateway.toml: providers.b.default_model: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
             "gateway.toml:2:22: server.max_buffered_bytes: smaller than max_body_bytes, so that the largest bodies are always refused",
             "gateway.toml:8:16: providers.b.models[1]: `m*` stands under provider `a` too, which gets these models",
-            "gateway.toml:11:11: models.chain.targets: 2 targets; this version calls the first one only",
             "gateway.toml:11:21: models.chain.targets[1]: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
         ]
     );

@@ -47,6 +47,11 @@ impl Builder {
         Self { folder, toml, models: None, clients: Vec::new(), env, watch: false }
     }
 
+    /// Every request asks one upstream, once: for tests of what a single failure looks like.
+    pub fn once(self) -> Self {
+        self.toml("[retries]\nmax_attempts = 1")
+    }
+
     /// More of gateway.toml, as text; sections that it opens stand before the provider's.
     pub fn toml(mut self, toml: &str) -> Self {
         self.toml = format!("{toml}\n{}", self.toml);

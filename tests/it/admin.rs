@@ -294,6 +294,7 @@ async fn the_tree_counts_what_is_open_and_how_often_an_actor_was_started_again()
 async fn providers_show_their_keys_with_calls_in_flight_answers_and_failures() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::with(&upstream)
+        .once()
         .toml(
             "[providers.keyless]\nbase_url = \"http://127.0.0.1:9/v1\"\napi_key_env = \"KEYLESS_API_KEY\"\n",
         )

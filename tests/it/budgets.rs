@@ -313,6 +313,7 @@ async fn the_echo_provider_costs_nothing_under_the_smallest_budget() {
 async fn a_failed_call_gives_its_money_back_and_a_client_that_leaves_pays_what_it_caused() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::with(&upstream)
+        .once()
         .models(OUTPUT_ONLY)
         .client("ada", budget("usd_per_day", "0.01"))
         .start()

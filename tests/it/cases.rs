@@ -30,7 +30,7 @@ async fn streamed(
 
 async fn metered() -> (FakeUpstream, TestGateway) {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).metered("ada").start().await;
+    let gateway = TestGateway::with(&upstream).once().metered("ada").start().await;
     (upstream, gateway)
 }
 

@@ -93,7 +93,7 @@ async fn a_late_streams_byte_order_mark_does_not_stand_behind_our_comments() {
 async fn a_late_stream_that_fails_ends_in_an_error_event() {
     let upstream = FakeUpstream::start().await;
     let clock = "[timeouts]\nfirst_token = \"100s\"\n";
-    let gateway = TestGateway::with(&upstream).toml(clock).metered("ada").start().await;
+    let gateway = TestGateway::with(&upstream).once().toml(clock).metered("ada").start().await;
     for (reply, message, code) in [
         (Reply::error(500).after(secs(20)), "answered with status 500", "upstream_error"),
         (Reply::error(429).after(secs(20)), "Rate limit reached", "rate_limit_exceeded"),

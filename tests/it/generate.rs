@@ -14,7 +14,7 @@ async fn generate(gateway: &TestGateway, body: Value) -> Answer {
 }
 
 async fn with_ada(upstream: &FakeUpstream, members: Value) -> TestGateway {
-    TestGateway::with(upstream).client("ada", members).start().await
+    TestGateway::with(upstream).once().client("ada", members).start().await
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ fn timing(headers: &Headers) -> (f64, f64) {
 #[tokio::test]
 async fn what_was_dispatched_names_provider_model_attempts_and_time() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).client("ada", json!({})).start().await;
+    let gateway = TestGateway::with(&upstream).once().client("ada", json!({})).start().await;
     let wait = std::time::Duration::from_millis(50);
     let replies = [
         (Reply::text("yes").after(wait), 200),

@@ -268,7 +268,7 @@ async fn a_request_refused_by_one_limit_uses_up_nothing_of_the_others() {
 async fn a_failed_upstream_call_gives_its_tokens_back_but_not_its_request() {
     let upstream = FakeUpstream::start().await;
     let limits = limited(json!({"requests_per_minute": 100, "tokens_per_day": 100_000}));
-    let gateway = TestGateway::with(&upstream).client("ada", limits).start().await;
+    let gateway = TestGateway::with(&upstream).once().client("ada", limits).start().await;
     let failures = [
         (Reply::error(500), 502),
         (Reply::error(503), 503),

@@ -94,6 +94,7 @@ impl Site {
             ),
         ];
         TestGateway::with(upstream)
+            .once()
             .toml(&format!("{toml}\n{}", providers.concat()))
             .provider(&format!("responses = true\n{members}"))
             .metered("ada")

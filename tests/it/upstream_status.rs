@@ -22,7 +22,7 @@ fn shows_our_key(text: &str) -> bool {
 #[tokio::test]
 async fn what_the_upstream_says_of_the_request_reaches_the_caller() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).metered("ada").start().await;
+    let gateway = TestGateway::with(&upstream).once().metered("ada").start().await;
     for stream in [false, true] {
         for status in [400, 404, 409, 413, 422, 429] {
             let answer = asked(&gateway, &upstream, Reply::error(status), stream).await;
@@ -47,7 +47,7 @@ async fn what_the_upstream_says_of_the_request_reaches_the_caller() {
 #[tokio::test]
 async fn the_upstreams_word_on_when_to_come_again_stands_alone() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).client("ada", json!({})).start().await;
+    let gateway = TestGateway::with(&upstream).once().client("ada", json!({})).start().await;
     let json = |status: u16| Reply::json(json!({"error": {"message": "later"}})).status(status);
     for status in [429, 503] {
         for (reply, after, after_ms) in [
@@ -72,7 +72,7 @@ async fn the_upstreams_word_on_when_to_come_again_stands_alone() {
 #[tokio::test]
 async fn any_other_status_is_the_upstreams_trouble_and_is_told_in_our_words() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).metered("ada").start().await;
+    let gateway = TestGateway::with(&upstream).once().metered("ada").start().await;
     let theirs =
         json!({"error": {"message": "words of the upstream", "type": "weird", "code": "secret_code"}});
     for stream in [false, true] {
@@ -198,7 +198,7 @@ async fn a_key_that_does_not_look_like_one_is_masked_too() {
 #[tokio::test]
 async fn an_error_whose_body_is_no_json_cut_or_endless_keeps_its_status() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).client("ada", json!({})).start().await;
+    let gateway = TestGateway::with(&upstream).once().client("ada", json!({})).start().await;
     for reply in [
         Reply::html(),
         Reply::empty(),

@@ -58,7 +58,7 @@ async fn a_large_request_survives_a_stale_connection_too() {
 #[tokio::test]
 async fn an_upstream_that_closes_new_connections_unread_is_asked_once_more() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).client("ada", json!({})).start().await;
+    let gateway = TestGateway::with(&upstream).once().client("ada", json!({})).start().await;
     upstream.greet(1, Greeting::Close);
     let answer = gateway.chat("ada", "hi").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -76,7 +76,7 @@ async fn an_upstream_that_closes_new_connections_unread_is_asked_once_more() {
 #[tokio::test]
 async fn a_request_is_never_sent_more_than_twice() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).metered("ada").start().await;
+    let gateway = TestGateway::with(&upstream).once().metered("ada").start().await;
     for reply in [Reply::close(), Reply::reset(), Reply::raw("HTTP/1.1 200 OK\r\ncontent-le")] {
         for stream in [false, true] {
             let before = upstream.requests();
@@ -96,7 +96,7 @@ async fn a_request_is_never_sent_more_than_twice() {
 #[tokio::test]
 async fn an_answer_that_has_begun_is_never_asked_for_again() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).client("ada", json!({})).start().await;
+    let gateway = TestGateway::with(&upstream).once().client("ada", json!({})).start().await;
     let trouble = [
         (Reply::text("hello there").cut_at_byte(0), false),
         (Reply::text("hello there").cut_at_byte(30), false),
@@ -134,7 +134,7 @@ async fn a_flood_of_headers_is_a_502_read_within_a_bound() {
 #[tokio::test]
 async fn a_whole_answer_without_end_is_a_502_read_within_a_bound() {
     let upstream = FakeUpstream::start().await;
-    let gateway = TestGateway::with(&upstream).metered("ada").start().await;
+    let gateway = TestGateway::with(&upstream).once().metered("ada").start().await;
     for (reply, stream) in [
         (Reply::endless(), false),
         (Reply::endless().content_type("text/html"), true),
