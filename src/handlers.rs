@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gateway_actors::job::Memo;
 use gateway_actors::{Client, Refusal, Target, View};
-use gateway_limits::{Ask, Price};
+use gateway_limits::{Ask, Denied, Mode, Price};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use warp::reply::Response;
@@ -132,6 +132,7 @@ struct Dispatched {
 struct Shown {
     target: Target,
     limits: Option<View>,
+    would_refuse: Option<Denied>,
     /// Members that a translation left out.
     dropped: Vec<String>,
 }
@@ -146,8 +147,7 @@ async fn dispatch(
 ) -> Result<Dispatched, Fault> {
     let target = &resolved.target;
     let Asking { endpoint, prompt_tokens, output_tokens, price, key } = asking;
-    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
-    if price.is_none() && has_budget {
+    if price.is_none() && client.limits.has_budget() && client.limits.mode == Mode::Enforce {
         return Err(Fault::NoPrice {
             provider: target.provider.to_string(),
             model: target.model.to_string(),
@@ -164,7 +164,12 @@ async fn dispatch(
         Ok(answer) => answer?,
         Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
-    let shown = Shown { target: resolved.target.clone(), limits: dispatch.limits, dropped: Vec::new() };
+    let (limits, would_refuse) = (dispatch.limits, dispatch.would_refuse);
+    if let Some(denied) = would_refuse {
+        let (request_id, client, limit) = (exchange.id.as_str(), client.id.as_str(), denied.limit.as_str());
+        tracing::info!(request_id, client, limit, %denied, "would be refused, were its limits not in shadow");
+    }
+    let shown = Shown { target: resolved.target.clone(), limits, would_refuse, dropped: Vec::new() };
     Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
 }
 
@@ -175,6 +180,7 @@ impl Shown {
         // In one step: these, the limits' eight, and the few of ours that follow.
         headers.reserve(HEADERS_EXPECTED);
         limit_headers::insert(headers, self.limits.as_ref(), None);
+        limit_headers::insert_would_refuse(headers, self.would_refuse.as_ref());
         let named = [(&X_GATEWAY_PROVIDER, &*self.target.provider), (&X_GATEWAY_MODEL, &*self.target.model)];
         for (name, value) in named {
             headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));

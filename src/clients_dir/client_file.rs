@@ -10,7 +10,7 @@ use gateway_actors::client::{
     Client, ClientId, Credential, CredentialKind, MaxTokensPolicy, ModelGlobs, NameSet, SecretHash,
     endpoint_name,
 };
-use gateway_limits::Limits;
+use gateway_limits::{Limits, Mode};
 
 use crate::config::{Concern, Problem, Report, Section, Value, values};
 use crate::resolve;
@@ -48,6 +48,9 @@ const ARGON2_COSTS_MAX: [u32; 3] = [1 << 20, 100, 64];
 /// The words of `max_tokens_policy`.
 const POLICIES: &[(&str, MaxTokensPolicy)] =
     &[("reject", MaxTokensPolicy::Reject), ("clamp", MaxTokensPolicy::Clamp)];
+
+/// The words of a `rate_limit`'s `mode`.
+const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 /// The words of a credential's `type`.
 const KINDS: &[(&str, CredentialKind)] =
@@ -132,7 +135,8 @@ fn id(file: &str, top: &mut Section<'_>, report: &mut Report) -> Option<ClientId
     id
 }
 
-fn client_id(value: &Value) -> Result<ClientId, Problem> {
+/// The id of a client.
+pub(crate) fn client_id(value: &Value) -> Result<ClientId, Problem> {
     let written = values::text(value)?;
     ClientId::parse(&written).map_err(|_| Problem::NotAName { written })
 }
@@ -192,6 +196,7 @@ fn limits(mut rates: Section<'_>, mut budget: Section<'_>, report: &mut Report) 
     let tokens_per_minute = count("tokens_per_minute");
     let tokens_per_day = count("tokens_per_day");
     let concurrent_requests = count("concurrent_requests");
+    let mode = rates.get("mode", values::one_of("mode", MODES), report).unwrap_or_default();
     rates.finish(report);
     let usd_per_day = budget.get("usd_per_day", values::dollars, report);
     let usd_per_month = budget.get("usd_per_month", values::dollars, report);
@@ -203,12 +208,13 @@ fn limits(mut rates: Section<'_>, mut budget: Section<'_>, report: &mut Report) 
         concurrent_requests,
         usd_per_day,
         usd_per_month,
+        mode,
     }
 }
 
 /// Calls of a model without a price are refused under a budget, which nobody should learn from a caller.
 fn warn_of_missing_prices(top: &Section<'_>, client: &Client, settings: &Settings, report: &mut Report) {
-    if client.limits.usd_per_day.is_none() && client.limits.usd_per_month.is_none() {
+    if !client.limits.has_budget() {
         return;
     }
     for target in resolve::configured_targets(settings, client) {

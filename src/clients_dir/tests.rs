@@ -1,5 +1,5 @@
 use gateway_actors::client::MaxTokensPolicy;
-use gateway_limits::{Limits, PICO_PER_USD};
+use gateway_limits::{Limits, Mode, PICO_PER_USD};
 
 use crate::config::Faults;
 use crate::config::test_folder::TestFolder;
@@ -65,6 +65,7 @@ fn a_whole_client_is_read() {
         concurrent_requests: Some(8),
         usd_per_day: Some(5 * PICO_PER_USD),
         usd_per_month: None,
+        mode: Mode::Enforce,
     };
     assert_eq!(client.limits, limits);
     assert!(client.may_use_endpoint("chat/completions") && !client.may_use_endpoint("models"));

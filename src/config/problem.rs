@@ -27,6 +27,8 @@ pub enum Problem {
     Duplicate,
     #[error("unknown key; {}", cure_of_unknown(nearest, known))]
     UnknownKey { nearest: Option<&'static str>, known: Vec<&'static str> },
+    #[error("cannot be set; {cure}")]
+    NotSettable { cure: &'static str },
     #[error("missing; write {expected}")]
     Missing { expected: &'static str },
     #[error("expected {expected}, found {found}")]
@@ -174,7 +176,7 @@ pub enum Concern {
     #[error("empty or missing, so that the client may use no {what}")]
     NothingAllowed { what: &'static str },
     #[error(
-        "model `{model}` of provider `{provider}` has no price, so that its calls are refused; add {row} with \
+        "model `{model}` of provider `{provider}` has no price, so that a budget refuses its calls; add {row} with \
          `input = …` and `output = …` to {file}"
     )]
     NoPrice { provider: String, model: String, row: String, file: String },
