@@ -6,6 +6,7 @@
 //! Fails    in the report only; a client whose id cannot be read is none. No message shows a hash or secret.
 
 use argon2::password_hash::PasswordHash;
+use gateway_actors::Target;
 use gateway_actors::client::{
     Client, ClientId, Credential, CredentialKind, MaxTokensPolicy, ModelGlobs, NameSet, SecretHash,
     endpoint_name,
@@ -113,6 +114,7 @@ pub(super) fn read(
         id,
     });
     if let Some(client) = &client {
+        warn_of_default_model(&top, client, settings, report);
         warn_of_missing_prices(&top, client, settings, report);
     }
     top.finish(report);
@@ -209,6 +211,21 @@ fn limits(mut rates: Section<'_>, mut budget: Section<'_>, report: &mut Report) 
         usd_per_day,
         usd_per_month,
         mode,
+    }
+}
+
+/// A default that leads nowhere is noticed by whoever relies on it, which is late.
+fn warn_of_default_model(top: &Section<'_>, client: &Client, settings: &Settings, report: &mut Report) {
+    let Some(model) = &client.default_model else { return };
+    let Some(provider) = &client.default_provider else {
+        return top.warn("default_model", Concern::DefaultModelAlone, report);
+    };
+    if let Some(concern) = settings.concern_about_provider(provider, model) {
+        top.warn("default_model", concern, report);
+    }
+    let target = Target { provider: provider.as_str().into(), model: model.as_str().into() };
+    if !resolve::may_use_model(client, &target) && settings.models.get(model).is_none() {
+        top.warn("default_model", Concern::ModelNotAllowed { model: model.clone() }, report);
     }
 }
 

@@ -171,6 +171,15 @@ pub enum Concern {
     UnknownProvider { provider: String },
     #[error("provider `{provider}` is not among allowed_providers")]
     ProviderNotAllowed { provider: String },
+    #[error(
+        "model `{model}` belongs to provider `{owner}` by its `models`, and not to `{provider}`; make that the \
+         default provider, or name a model of `{provider}`"
+    )]
+    ModelElsewhere { model: String, provider: String, owner: String },
+    #[error("without default_provider it is never used; name its provider there")]
+    DefaultModelAlone,
+    #[error("model `{model}` is not among allowed_models, so that requests without a model are refused")]
+    ModelNotAllowed { model: String },
     #[error("unknown endpoint `{endpoint}`; the endpoints are {}", known.join(", "))]
     UnknownEndpoint { endpoint: String, known: &'static [&'static str] },
     #[error("empty or missing, so that the client may use no {what}")]

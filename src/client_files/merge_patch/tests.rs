@@ -91,9 +91,9 @@ fn every_member_that_can_be_set_is_one_that_a_file_has() {
 #[test]
 fn what_is_unknown_is_named_with_what_was_meant() {
     assert_eq!(
-        faults("{\"nmae\": 1,\n \"rate_limit\": {\"requests_per_minut\": 1}, \"x_team\": \"red\"}"),
+        faults("{\"prioriti\": 1,\n \"rate_limit\": {\"requests_per_minut\": 1}, \"x_team\": \"red\"}"),
         [
-            "body:1:2: nmae: unknown key; did you mean `name`?",
+            "body:1:2: prioriti: unknown key; did you mean `priority`?",
             "body:2:17: rate_limit.requests_per_minut: unknown key; did you mean `requests_per_minute`?",
             "body:2:43: x_team: unknown key; known here: name, disabled, allowed_endpoints, allowed_providers, \
              allowed_models, allowed_addresses, default_provider, default_model, max_tokens_limit, \
