@@ -1,6 +1,6 @@
 //! `check`, as a person runs it: every fault and every warning with its place and its cure.
 
-use gateway_testkit::{FakeUpstream, Reply};
+use gateway_testkit::{FakeUpstream, Reply, Seen};
 use serde_json::json;
 
 use crate::commands::Folder;
@@ -137,18 +137,18 @@ fn defaults_that_lead_somewhere_are_not_warned_of() {
 /// that is not there.
 #[tokio::test]
 async fn online_every_provider_is_asked_for_the_models_that_are_relied_on() {
-    let upstream = FakeUpstream::start().await;
+    let (upstream, refusing) = (FakeUpstream::start().await, FakeUpstream::start().await);
     let listed = |names: &[&str]| {
         let data: Vec<_> = names.iter().map(|name| json!({"id": name})).collect();
         json!({"object": "list", "data": data}).to_string()
     };
     let folder = Folder::new();
-    let (own, gone) = (upstream.base_url(), "http://127.0.0.1:9/v1");
+    let (own, other, gone) = (upstream.base_url(), refusing.base_url(), "http://127.0.0.1:9/v1");
     folder.write(
         "gateway.toml",
         &format!(
             "[providers.anthropic]\nbase_url = \"{own}\"\napi_key_env = \"KEY\"\ndefault_model = \"claude-sonnet-4-5\"\n\
-             [providers.far]\nbase_url = \"{gone}\"\n"
+             [providers.locked]\nbase_url = \"{other}\"\napi_key_env = \"KEY\"\n[providers.far]\nbase_url = \"{gone}\"\n"
         ),
     );
     folder.write(".env", "KEY=sk-test\n");
@@ -160,22 +160,19 @@ async fn online_every_provider_is_asked_for_the_models_that_are_relied_on() {
         })
         .to_string(),
     );
-    upstream.script(Reply::json(listed(&["claude-sonnet-4-5"])));
-    let online = || async {
-        let path = folder.0.clone();
-        let ran = tokio::task::spawn_blocking(move || {
-            crate::program::command(&path, &["check", "--online"]).output().unwrap()
-        });
-        let output = ran.await.unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stderr).unwrap()
-    };
-    let told = online().await;
+    let asked_for_models = |seen: &Seen| seen.path().starts_with("/v1/models");
+    upstream.when(asked_for_models, Reply::json(listed(&["claude-sonnet-4-5"])));
+    refusing.when(asked_for_models, Reply::error(401));
+    let path = folder.0.clone();
+    let ran = tokio::task::spawn_blocking(move || {
+        crate::program::command(&path, &["check", "--online"]).output().unwrap()
+    });
+    let output = ran.await.unwrap();
+    assert!(output.status.success(), "what a provider says is no fault of the configuration");
+    let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("provider `anthropic` does not list the model `claude-unheard-of`"), "{told}");
     assert!(!told.contains("does not list the model `claude-sonnet-4-5`"), "{told}");
+    assert!(told.contains("provider `locked` refuses its key: set KEY"), "{told}");
     assert!(told.contains(&format!("provider `far` does not answer at {gone}")), "{told}");
-    upstream.script(Reply::error(401));
-    let told = online().await;
-    assert!(told.contains("provider `anthropic` refuses its key: set KEY"), "{told}");
     assert!(!told.contains("sk-test"), "{told}");
 }
