@@ -88,7 +88,11 @@ pub enum Access {
     Admin,
 }
 
-/// One line of the table. A path that ends in `/*` takes a rest; in the middle of a path `*` is one segment.
+/// Ids below this path hold no slash.
+const ADMIN: &str = "/admin/";
+
+/// One line of the table. A path that ends in `/*` takes a rest; in the middle of a path, and below `/admin`, `*` is
+/// one segment.
 #[derive(Debug)]
 pub struct Line {
     /// The method; HEAD is answered wherever this is GET.
@@ -220,6 +224,6 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Matched<'p>, NoMatch> 
 fn rest_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     let Some((before, behind)) = pattern.split_once('*') else { return (pattern == path).then_some("") };
     let rest = path.strip_prefix(before)?.strip_suffix(behind)?;
-    // Only at the end it may hold more than one segment.
-    (!rest.is_empty() && (behind.is_empty() || !rest.contains('/'))).then_some(rest)
+    let may_hold_slashes = behind.is_empty() && !before.starts_with(ADMIN);
+    (!rest.is_empty() && (may_hold_slashes || !rest.contains('/'))).then_some(rest)
 }

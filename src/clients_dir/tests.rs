@@ -106,8 +106,8 @@ default_model = 'unpriced'
     };
     let warning = |provider: &str, model: &str, row: &str| {
         format!(
-            "clients/ada.json:2:11: budget: model `{model}` of provider `{provider}` has no price, so that its \
-             calls are refused; add {row} with `input = …` and `output = …` to models.toml"
+            "clients/ada.json:2:11: budget: model `{model}` of provider `{provider}` has no price, so that a \
+             budget refuses its calls; add {row} with `input = …` and `output = …` to models.toml"
         )
     };
     let everything = "\"budget\": {\"usd_per_month\": \"0\"}, \"allowed_providers\": [\"*\"], \

@@ -161,6 +161,8 @@ async fn an_admin_route_with_another_method_or_name_is_refused_in_json() {
         ("GET", "/admin/clients/nobody", 404, None),
         ("GET", "/admin/clients/", 404, None),
         ("GET", "/admin/clients/../tree", 404, None),
+        ("GET", "/admin/clients/ada/rotate", 405, Some("POST")),
+        ("POST", "/admin/clients/ada/nothing", 404, None),
         ("GET", "/admin/tree/", 404, None),
     ] {
         let answer = gateway.ask(&Request::new(method, path).header("authorization", &token)).await;
