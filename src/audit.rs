@@ -263,14 +263,20 @@ impl AuditLog {
         options.read(true).append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&self.file) {
+        let opened = match options.open(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(self.file.parent().unwrap_or(Path::new("")))?;
+                let folder = self.file.parent().unwrap_or(Path::new(""));
+                std::fs::create_dir_all(folder)?;
+                give_to_owner_above(folder);
                 options.open(&self.file)
             }
             opened => opened,
-        }
-        .inspect(|file| give_to_owner_of_folder(&self.file, file))
+        };
+        opened.inspect(|file| {
+            if file.metadata().is_ok_and(|own| own.len() == 0) {
+                give_to_owner_above(&self.file);
+            }
+        })
     }
 
     fn fault(&self, action: &'static str, source: io::Error) -> AuditFault {
@@ -316,22 +322,21 @@ fn ends_in_a_line(file: &mut File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// A command may run as another user than the gateway, which must be able to write here as well. As far as that is
-/// permitted: to the superuser it is.
+/// A command may run as another user than the gateway, which must be able to write here as well. So what is new
+/// belongs to the owner of the folder above it, as far as that is permitted: to the superuser it is.
 #[cfg(unix)]
-fn give_to_owner_of_folder(path: &Path, file: &File) {
-    use std::os::unix::fs::{MetadataExt, fchown};
-    let folder = path.parent().and_then(|folder| folder.metadata().ok());
-    if let (Some(folder), Ok(own)) = (folder, file.metadata())
-        && own.len() == 0
-        && own.uid() != folder.uid()
+fn give_to_owner_above(new: &Path) {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let above = new.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let (Ok(above), Ok(own)) = (above.metadata(), new.metadata())
+        && own.uid() != above.uid()
     {
-        let _ = fchown(file, Some(folder.uid()), Some(folder.gid()));
+        let _ = chown(new, Some(above.uid()), Some(above.gid()));
     }
 }
 
 #[cfg(not(unix))]
-fn give_to_owner_of_folder(_path: &Path, _file: &File) {}
+fn give_to_owner_above(_new: &Path) {}
 
 #[cfg(test)]
 mod tests;

@@ -92,3 +92,19 @@ fn its_owner_alone_can_read_it() {
     let mode = fs::metadata(folder.path().join("audit.log")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+/// A command of root must not shut the gateway's own user out.
+#[cfg(unix)]
+#[test]
+fn a_new_log_and_its_folder_belong_to_the_owner_of_what_is_above() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = TestFolder::new();
+    // Only root may give files away; for anybody else all owners are the same anyway.
+    let _ = chown(folder.path(), Some(4_321), Some(4_321));
+    let owner = fs::metadata(folder.path()).unwrap().uid();
+    let data = folder.path().join("data");
+    AuditLog::new(&data).by(Author::Command).record(now(), &[settings(1)]).unwrap();
+    for made in [data.clone(), data.join("audit.log")] {
+        assert_eq!(fs::metadata(&made).unwrap().uid(), owner, "{}", made.display());
+    }
+}
