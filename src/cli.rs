@@ -105,6 +105,12 @@ pub enum ClientCommand {
         #[arg(value_parser = ClientId::parse)]
         id: ClientId,
     },
+    /// Give a client back the access that was taken away
+    Enable {
+        /// The client's id
+        #[arg(value_parser = ClientId::parse)]
+        id: ClientId,
+    },
 }
 
 /// A duration as configuration files write it; 0 needs no unit.

@@ -15,7 +15,7 @@ use gateway_actors::client::{Client, ClientId, CredentialKind, SecretHash};
 use crate::config::{Concern, Document, Place, Problem, Report, Section, read_text};
 use crate::settings::Settings;
 
-pub(crate) use client_file::calling_endpoints;
+pub(crate) use client_file::{calling_endpoints, client_id};
 
 /// Reads every client of the folder that the settings name, in the order of file names.
 pub(crate) fn read(settings: &Settings, report: &mut Report) -> Vec<Client> {

@@ -60,7 +60,7 @@ pub fn check(origins: &Origins, online: bool) -> ExitCode {
             if online {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let found = match runtime {
-                    Ok(runtime) => runtime.block_on(online::findings(&loaded.settings)),
+                    Ok(runtime) => runtime.block_on(online::findings(&loaded.settings, &loaded.clients)),
                     Err(error) => {
                         tell(format_args!("the runtime did not start: {error}"));
                         return ExitCode::from(FAILED);

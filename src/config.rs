@@ -19,8 +19,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-pub(crate) use document::{Document, Value};
-pub(crate) use section::Section;
+pub(crate) use document::{Document, Member, Value};
+pub(crate) use section::{Section, nearest};
 
 pub use fault::{Fault, Faults, Place, Position, Report, Warning};
 pub use problem::{Concern, Problem};

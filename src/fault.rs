@@ -11,8 +11,10 @@ use gateway_protocols::generate::ValidationFault;
 use gateway_protocols::openai::RequestFault;
 use gateway_protocols::translate::TranslateFault;
 
+use crate::audit::AuditFault;
 use crate::body::BodyFault;
 use crate::call::UpstreamFault;
+use crate::client_files::ChangeFault;
 use crate::credentials::AuthFault;
 use crate::handlers::usage::ParameterFault;
 use crate::reload::ReloadFault;
@@ -166,6 +168,12 @@ pub enum Fault {
     /// The configuration that was to be loaded cannot be used.
     #[error(transparent)]
     Reload(#[from] ReloadFault),
+    /// A change that an operator asked for was not made.
+    #[error(transparent)]
+    Change(#[from] ChangeFault),
+    /// The audit log cannot be read.
+    #[error(transparent)]
+    Audit(#[from] AuditFault),
     /// The admin page asked for something that does not exist.
     #[error("no such {what}: {name}")]
     NotFound {

@@ -25,6 +25,7 @@ use warp::reply::Response;
 
 use crate::accept::{Panicked, Peer, Query};
 use crate::admin_token::AdminToken;
+use crate::audit::Author;
 use crate::body::{BodyLimits, BufferBudget, BufferedBody, read_body};
 use crate::cors;
 use crate::credentials::{Authenticator, Origin};
@@ -206,7 +207,9 @@ impl Front {
                 if !self.admin_token.opens(&exchange.headers) {
                     return Err(Fault::NotAdmin);
                 }
-                handlers::admin::answer(self, exchange, matched).await
+                let takes_body = handlers::admin::takes_body(matched.line.route);
+                let body = if takes_body { Some(self.read(exchange, body).await?) } else { None };
+                handlers::admin::answer(self, exchange, matched, body).await
             }
             Access::Client(endpoint) => self.for_client(exchange, matched, endpoint, body).await,
         }
@@ -235,7 +238,11 @@ impl Front {
         let pass = self.in_flight.enter().ok_or(Fault::TooManyInFlight { max })?;
         let rest = matched.rest;
         let body = match matched.line.route {
-            Route::ClientsReload => return handlers::generate::reload(self).await,
+            Route::ClientsReload => {
+                let (id, address) = (client.id.clone(), exchange.origin.address);
+                let author = Author::Client { id, address, request_id: exchange.id.as_str().to_owned() };
+                return handlers::generate::reload(self, author).await;
+            }
             Route::Models => return handlers::models::list(self, exchange, &client).await,
             Route::Model => return handlers::models::one(self, exchange, &client, rest).await,
             Route::GeminiModels => return handlers::models::gemini_list(self, exchange, &client).await,

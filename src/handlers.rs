@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gateway_actors::{Candidate, Client, Memo, Plan, Refusal, Target, View};
-use gateway_limits::{Ask, Price};
+use gateway_limits::{Ask, Denied, Mode, Price};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use warp::reply::Response;
@@ -131,14 +131,14 @@ struct Dispatched {
 #[derive(Debug, Clone)]
 struct Shown {
     limits: Option<View>,
+    would_refuse: Option<Denied>,
     /// What is to be said of a retired model.
     warning: Option<HeaderValue>,
 }
 
 /// Leaves out the targets whose price nobody knows, for a client with a budget.
 fn affordable(exchange: &Exchange, client: &Client, legs: &mut Vec<Leg>) -> Result<(), Fault> {
-    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
-    if !has_budget {
+    if !client.limits.has_budget() || client.limits.mode != Mode::Enforce {
         return Ok(());
     }
     let unpriced = legs.first().map(|leg| leg.target.clone());
@@ -177,7 +177,12 @@ async fn dispatch(
         Ok(answer) => answer?,
         Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
-    let shown = Shown { limits: dispatch.limits, warning: None };
+    let (limits, would_refuse) = (dispatch.limits, dispatch.would_refuse);
+    if let Some(denied) = would_refuse {
+        let (request_id, client, limit) = (exchange.id.as_str(), client.id.as_str(), denied.limit.as_str());
+        tracing::info!(request_id, client, limit, %denied, "would be refused, were its limits not in shadow");
+    }
+    let shown = Shown { limits, would_refuse, warning: None };
     Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
 }
 
@@ -201,6 +206,7 @@ impl Shown {
         // In one step: these, the limits' eight, and the few of ours that follow.
         headers.reserve(HEADERS_EXPECTED);
         limit_headers::insert(headers, self.limits.as_ref(), None);
+        limit_headers::insert_would_refuse(headers, self.would_refuse.as_ref());
         let Target { provider, model } = &served.leg.target;
         for (name, value) in [(&X_GATEWAY_PROVIDER, &**provider), (&X_GATEWAY_MODEL, &**model)] {
             headers.extend(HeaderValue::from_str(value).map(|value| (name.clone(), value)));

@@ -7,11 +7,13 @@
 pub mod accept;
 pub mod admin_token;
 pub mod attempts;
+pub mod audit;
 pub mod body;
 pub mod call;
 pub mod charge;
 pub mod cli;
 pub mod client_files;
+pub mod client_members;
 pub mod clients_dir;
 pub mod commands;
 pub mod config;

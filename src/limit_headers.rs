@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gateway_actors::View;
+use gateway_actors::{Denied, View};
 use gateway_limits::{LimitName, Meter};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -26,6 +26,7 @@ const TOKENS: [HeaderName; 3] = [
 ];
 
 static LIMITED_BY: HeaderName = HeaderName::from_static("x-ratelimit-limited-by");
+static WOULD_REFUSE: HeaderName = HeaderName::from_static("x-gateway-would-refuse");
 static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static STATE: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -51,6 +52,13 @@ pub fn insert(headers: &mut HeaderMap, view: Option<&View>, limited_by: Option<L
         values.member(at, name, "\";r=", meter.remaining, ";t=", seconds);
     }
     values.insert(headers, &STATE);
+}
+
+/// Names the limit in shadow that would have refused.
+pub fn insert_would_refuse(headers: &mut HeaderMap, would_refuse: Option<&Denied>) {
+    if let Some(denied) = would_refuse {
+        headers.insert(&WOULD_REFUSE, HeaderValue::from_static(denied.limit.as_str()));
+    }
 }
 
 /// A policy's short name and its window in seconds; a bound on calls at once has no window, and money no policy.

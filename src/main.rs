@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use dsp_ai_gateway::audit::Author;
 use dsp_ai_gateway::cli::{Cli, Command, LogFormat, ServeFlags};
 use dsp_ai_gateway::commands::{self, FAILED, UNUSABLE, say, tell, unusable};
 use dsp_ai_gateway::env_file::{DEFAULT_ENV_FILE, EnvFile};
@@ -95,7 +96,7 @@ fn stop_signal(front: Arc<Front>) -> impl Future<Output = ()> {
                 _ = hangup.recv() => {
                     let front = Arc::clone(&front);
                     // What a reload says is in the log.
-                    tokio::spawn(async move { front.reloader.reload(&front).await });
+                    tokio::spawn(async move { front.reloader.reload(&front, Author::Signal).await });
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! Fails    with the last list, or none: a provider that does not answer never keeps the others' models from
 //!          being listed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,12 +98,7 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
         api_key: key.api_key.clone(),
     };
     let method = Method::GET;
-    let mut headers = HeaderMap::from_iter(provider.quirks.headers.iter().cloned());
-    if provider.kind == ProviderKind::Anthropic {
-        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
-    }
-    let path = ONE_PAGE.iter().find(|(kind, _)| *kind == provider.kind).map_or("/models", |(_, path)| path);
-    let path = with_query(path.into(), provider.quirks.query.as_deref());
+    let (path, headers) = question(provider);
     let auth = provider.quirks.auth;
     let request = UpstreamRequest { method, path, auth, headers, body: bytes::Bytes::new() };
     let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, &request).await.ok()?;
@@ -116,7 +112,22 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
             return None;
         }
     }
-    let listed: Listed = serde_json::from_slice(&list).ok()?;
+    names(provider, &list)
+}
+
+/// The path and headers, but for the key's, of the question for a provider's models.
+pub(crate) fn question(provider: &ProviderSettings) -> (Cow<'static, str>, HeaderMap) {
+    let mut headers = HeaderMap::from_iter(provider.quirks.headers.iter().cloned());
+    if provider.kind == ProviderKind::Anthropic {
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    }
+    let path = ONE_PAGE.iter().find(|(kind, _)| *kind == provider.kind).map_or("/models", |(_, path)| path);
+    (with_query(path.into(), provider.quirks.query.as_deref()), headers)
+}
+
+/// The names in a provider's list; `None` for what is no list.
+pub(crate) fn names(provider: &ProviderSettings, list: &[u8]) -> Option<BTreeSet<String>> {
+    let listed: Listed = serde_json::from_slice(list).ok()?;
     let name = |model: ListedModel| match model.id.strip_prefix(GEMINI_PREFIX) {
         Some(name) if provider.kind == ProviderKind::Gemini => name.to_owned(),
         _ => model.id,

@@ -1,21 +1,26 @@
 //! Reads the configuration again: the candidate is checked whole, then swapped in.
 //!
-//! Owns     where the configuration comes from, and the order of reloads.
+//! Owns     where the configuration comes from, the order of reloads, and how the last one went.
 //! Called   by both reload routes, by SIGHUP and by the watcher.
 //! Bounded  one reload at a time. A call is answered by a reading that began after it; calls that came while
 //!          another reading ran share the next one.
-//! Fails    with every fault of every file, and then the old configuration stays as it was, whole.
+//! Fails    with every fault of every file, or because what changes cannot be recorded in the audit log; then the old
+//!          configuration stays as it was, whole.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use gateway_actors::{ClientTable, Published, Refusal};
-use serde_json::json;
+use gateway_actors::{ClientId, ClientTable, Published, Refusal};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, Notify};
 
+use crate::audit::{AuditFault, AuditLog, Author, Deed, Recorder};
+use crate::client_members::changes;
 use crate::config::{Faults, Place};
 use crate::env_file::{DEFAULT_ENV_FILE, EnvFile};
 use crate::front::Front;
@@ -89,34 +94,43 @@ pub enum ReloadFault {
     /// The platform's TLS set-up cannot be used.
     #[error("the HTTP client cannot be built: {0}")]
     Upstreams(Arc<rustls::Error>),
+    /// What the reload would change cannot be recorded.
+    #[error("{0}")]
+    NotRecorded(Arc<AuditFault>),
     /// The tree could not take the new set; another reload puts everything right.
     #[error("{0}")]
     Refused(Refusal),
 }
 
 impl ReloadFault {
-    /// The body of the 422: each fault with its file, line and member.
+    /// The body of the 422.
     pub fn render(&self) -> Bytes {
-        let detail: Vec<serde_json::Value> = match self {
-            Self::Faults(faults) => faults
-                .iter()
-                .map(|fault| {
-                    let place = match &fault.place {
-                        Place::File { path, position } => {
-                            let line = position.map(|position| position.line);
-                            json!([path.display().to_string(), line, fault.member])
-                        }
-                        Place::Setting(name) => json!([name]),
-                    };
-                    json!({"type": "configuration", "loc": place, "msg": fault.to_string(), "input": null})
-                })
-                .collect(),
-            Self::Upstreams(_) | Self::Refused(_) => {
+        json!({ "detail": self.details() }).to_string().into()
+    }
+
+    /// Each fault with its file, line and member.
+    pub fn details(&self) -> Vec<Value> {
+        match self {
+            Self::Faults(faults) => details(faults),
+            Self::Upstreams(_) | Self::NotRecorded(_) | Self::Refused(_) => {
                 vec![json!({"type": "configuration", "loc": [], "msg": self.to_string(), "input": null})]
             }
-        };
-        json!({ "detail": detail }).to_string().into()
+        }
     }
+}
+
+/// Faults in the form of FastAPI's validation errors; a fault's `loc` is its file, line and member.
+pub fn details(faults: &Faults) -> Vec<Value> {
+    let detail = |fault: &crate::config::Fault| {
+        let place = match &fault.place {
+            Place::File { path, position } => {
+                json!([path.display().to_string(), position.map(|position| position.line), fault.member])
+            }
+            Place::Setting(name) => json!([name]),
+        };
+        json!({"type": "configuration", "loc": place, "msg": fault.to_string(), "input": null})
+    };
+    faults.iter().map(detail).collect()
 }
 
 /// What a reload changed.
@@ -132,12 +146,38 @@ pub struct ReloadReport {
     pub warnings: Vec<String>,
 }
 
+/// One attempt to put a configuration in force, the start's included.
+#[derive(Debug)]
+pub struct Attempt {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Who asked for it; `None` is the start.
+    pub author: Option<Author>,
+    /// Why it changed nothing, if so.
+    pub fault: Option<ReloadFault>,
+    /// What needs a restart to take effect.
+    pub needs_restart: Vec<&'static str>,
+    /// What a person should know of the files, if they could be read.
+    pub warnings: Vec<String>,
+}
+
+/// Attempts as an operator asks for them.
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    /// The last one.
+    pub last: Arc<Attempt>,
+    /// When the configuration in force was put there.
+    pub in_force_since: Timestamp,
+}
+
 /// Reloads, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
     origins: Origins,
+    audit: AuditLog,
     calls: AtomicU64,
     last: Mutex<Option<Last>>,
+    attempts: ArcSwap<Attempts>,
     finished: Notify,
 }
 
@@ -149,9 +189,28 @@ struct Last {
 }
 
 impl Reloader {
-    /// A reloader that reads from these origins.
-    pub fn new(origins: Origins) -> Self {
-        Self { origins, calls: AtomicU64::new(0), last: Mutex::new(None), finished: Notify::new() }
+    /// A reloader that reads from these origins and records what it changes. `warnings` are those of the start.
+    pub fn new(origins: Origins, audit: AuditLog, warnings: Vec<String>) -> Self {
+        let at = Timestamp::now();
+        let start = Attempt { at, author: None, fault: None, needs_restart: Vec::new(), warnings };
+        Self {
+            origins,
+            audit,
+            calls: AtomicU64::new(0),
+            last: Mutex::new(None),
+            attempts: ArcSwap::from_pointee(Attempts { last: Arc::new(start), in_force_since: at }),
+            finished: Notify::new(),
+        }
+    }
+
+    /// How the last attempt went, whoever asked for it.
+    pub fn attempts(&self) -> Arc<Attempts> {
+        self.attempts.load_full()
+    }
+
+    /// Where changes are recorded.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     /// Resolves when a reload has finished since this was last called. For one caller, the watcher: the settings
@@ -164,24 +223,29 @@ impl Reloader {
     ///
     /// # Errors
     /// All that is wrong with it; the configuration in force stays.
-    pub async fn reload(&self, front: &Arc<Front>) -> Result<ReloadReport, ReloadFault> {
+    pub async fn reload(&self, front: &Arc<Front>, author: Author) -> Result<ReloadReport, ReloadFault> {
         let call = self.calls.fetch_add(1, Ordering::AcqRel) + 1;
         let front = Arc::clone(front);
         // In a task of its own: a caller who leaves in the middle neither stops it between two swaps nor lets
         // another one begin.
-        let turn = tokio::spawn(async move { front.reloader.in_turn(&front, call).await });
+        let turn = tokio::spawn(async move { front.reloader.in_turn(&front, call, author).await });
         let died = |_| Err(ReloadFault::Refused(Refusal::Restarting { actor: "the reload" }));
         turn.await.unwrap_or_else(died)
     }
 
     /// Waits for its turn; then the last reading answers this call, or a new one does.
-    async fn in_turn(&self, front: &Arc<Front>, call: u64) -> Result<ReloadReport, ReloadFault> {
+    async fn in_turn(
+        &self,
+        front: &Arc<Front>,
+        call: u64,
+        author: Author,
+    ) -> Result<ReloadReport, ReloadFault> {
         let mut last = self.last.lock().await;
         if let Some(last) = last.as_ref().filter(|last| last.covers >= call) {
             return last.result.clone();
         }
         let covers = self.calls.load(Ordering::Acquire);
-        let result = swap(self.origins.clone(), front).await;
+        let result = swap(self.origins.clone(), front, self.audit.by(author.clone())).await;
         match &result {
             Ok(report) => tracing::info!(
                 generation = report.clients.generation,
@@ -190,15 +254,31 @@ impl Reloader {
             ),
             Err(fault) => tracing::error!(%fault, "configuration not reloaded; the old one stays in force"),
         }
+        self.note(author, &result);
         *last = Some(Last { covers, result: result.clone() });
         self.finished.notify_one();
         result
     }
+
+    fn note(&self, author: Author, result: &Result<ReloadReport, ReloadFault>) {
+        let (at, author) = (Timestamp::now(), Some(author));
+        let (last, in_force_since) = match result {
+            Ok(ReloadReport { needs_restart, warnings, .. }) => {
+                let (needs_restart, warnings) = (needs_restart.clone(), warnings.clone());
+                (Attempt { at, author, fault: None, needs_restart, warnings }, at)
+            }
+            Err(fault) => {
+                let (needs_restart, warnings) = (Vec::new(), Vec::new());
+                let fault = Some(fault.clone());
+                (Attempt { at, author, fault, needs_restart, warnings }, self.attempts().in_force_since)
+            }
+        };
+        self.attempts.store(Arc::new(Attempts { last: Arc::new(last), in_force_since }));
+    }
 }
 
-async fn swap(origins: Origins, front: &Arc<Front>) -> Result<ReloadReport, ReloadFault> {
-    let loaded = tokio::task::spawn_blocking(move || origins.load()).await;
-    let loaded = loaded.map_err(|_| ReloadFault::Refused(Refusal::Restarting { actor: "the loader" }))?;
+async fn swap(origins: Origins, front: &Arc<Front>, recorder: Recorder) -> Result<ReloadReport, ReloadFault> {
+    let loaded = blocking("the loader", move || origins.load()).await?;
     let Loaded { settings, clients, warnings } =
         loaded.map_err(|faults| ReloadFault::Faults(Arc::new(faults)))?;
     let before = front.live.load_full();
@@ -207,12 +287,21 @@ async fn swap(origins: Origins, front: &Arc<Front>) -> Result<ReloadReport, Relo
     let count = clients.len();
     let table = Arc::new(ClientTable::new(generation, clients));
     let live = Live::new(settings, Arc::clone(&table), Some(&before));
-    let live = live.map_err(|error| ReloadFault::Upstreams(Arc::new(error)))?;
-    // First the pools that are new, then who may have a limiter, then how requests find both.
-    let pools = || front.gateway.apply_pools(live.pools());
-    told(pools).await.map_err(ReloadFault::Refused)?;
-    let clients = told(|| front.gateway.publish(Arc::clone(&table))).await.map_err(ReloadFault::Refused)?;
-    front.live.store(Arc::new(live));
+    let live = Arc::new(live.map_err(|error| ReloadFault::Upstreams(Arc::new(error)))?);
+    // All that can be wrong has been seen; what follows changes something.
+    let (old, new, record) = (Arc::clone(&before), Arc::clone(&live), recorder.clone());
+    let recorded = blocking("the audit log", move || record_reload(&record, &old, &new)).await?;
+    recorded.map_err(|fault| ReloadFault::NotRecorded(Arc::new(fault)))?;
+    let clients = match told_all(front, &live, table).await {
+        Ok(clients) => clients,
+        Err(refusal) => {
+            let told = refusal.clone();
+            let failed = move || recorder.record_failure(Timestamp::now(), None, &told);
+            blocking("the audit log", failed).await?;
+            return Err(ReloadFault::Refused(refusal));
+        }
+    };
+    front.live.store(live);
     let front = Arc::clone(front);
     tokio::spawn(async move {
         tokio::time::sleep(RETIRE_AFTER).await;
@@ -221,6 +310,59 @@ async fn swap(origins: Origins, front: &Arc<Front>) -> Result<ReloadReport, Relo
     });
     let warnings = warnings.iter().map(ToString::to_string).collect();
     Ok(ReloadReport { clients, count, needs_restart, warnings })
+}
+
+/// Work that waits for the disk, away from the runtime's own threads.
+async fn blocking<T: Send + 'static>(
+    actor: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReloadFault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ReloadFault::Refused(Refusal::Restarting { actor }))
+}
+
+/// First the pools that are new, then who may have a limiter; how requests find both comes last.
+async fn told_all(front: &Front, live: &Live, table: Arc<ClientTable>) -> Result<Published, Refusal> {
+    told(|| front.gateway.apply_pools(live.pools())).await?;
+    told(|| front.gateway.publish(Arc::clone(&table))).await
+}
+
+/// Records each client that comes into force in another state, and which settings do.
+fn record_reload<'a>(recorder: &Recorder, before: &'a Live, after: &'a Live) -> Result<(), AuditFault> {
+    let generation = after.clients.generation();
+    let mut ids: Vec<_> = before.clients.ids().chain(after.clients.ids()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let changed_client = |client: &'a ClientId| {
+        let (old, new) = (before.clients.get(client), after.clients.get(client));
+        let members = || changes(old.map(|client| &**client), new.map(|client| &**client));
+        (old != new).then(|| Deed::Reload { generation, client, members: members() })
+    };
+    let mut deeds: Vec<Deed<'_>> = ids.into_iter().filter_map(changed_client).collect();
+    let changed = changed_settings(&before.settings, &after.settings);
+    if !changed.is_empty() {
+        deeds.push(Deed::Settings { generation, changed: &changed });
+    }
+    recorder.record(Timestamp::now(), &deeds)
+}
+
+/// The sections and variables that are not what they were.
+fn changed_settings(before: &Settings, after: &Settings) -> Vec<&'static str> {
+    let changed = [
+        ("server", before.server != after.server),
+        ("clients", (&before.clients_dir, before.watch) != (&after.clients_dir, after.watch)),
+        ("ledger", before.ledger != after.ledger),
+        ("timeouts", before.timeouts != after.timeouts),
+        ("retries", before.retries != after.retries),
+        ("providers", before.providers != after.providers),
+        ("models", before.models != after.models),
+        ("models.toml", before.capabilities != after.capabilities),
+        ("data", before.data_dir != after.data_dir),
+        ("DEFAULT_PROVIDER", before.default_provider != after.default_provider),
+        ("DEFAULT_MODEL", before.default_model != after.default_model),
+        ("GATEWAY_ADMIN_TOKEN", before.admin_token != after.admin_token),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
 
 /// Tells the tree something, and again when the actor that was told has died with it: it is the whole new state,

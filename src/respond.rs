@@ -17,10 +17,11 @@ use warp::reply::Response;
 
 use crate::body::BodyFault;
 use crate::call::{RETRY_AFTER_MS, RetryHeaders, UpstreamFault, passes};
+use crate::client_files::ChangeFault;
 use crate::credentials::AuthFault;
 pub use crate::fault::Fault;
 use crate::limit_headers;
-use crate::reload::ReloadFault;
+use crate::reload::{self, ReloadFault};
 
 /// Tells SDKs whether trying again can help.
 static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -75,6 +76,9 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
     let body = match fault {
         Fault::Validation(faults) => render_faults(faults),
         Fault::Reload(fault @ (ReloadFault::Faults(_) | ReloadFault::Upstreams(_))) => fault.render(),
+        Fault::Change(ChangeFault::Unusable(faults)) => {
+            serde_json::json!({ "detail": reload::details(faults) }).to_string().into()
+        }
         _ => body_of(dialect, fault, &looks, request_id, render),
     };
     let mut response = Response::new(body.into());
@@ -190,6 +194,8 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::Body(fault) => looks_of_body(fault),
         Fault::Request(fault) => Looks::invalid(StatusCode::BAD_REQUEST).param(fault.param()),
         Fault::Reload(ReloadFault::Refused(refusal)) => looks_of_refusal(refusal),
+        Fault::Change(fault) => looks_of_change(fault),
+        Fault::Audit(_) | Fault::Reload(ReloadFault::NotRecorded(_)) => Looks::overloaded(None),
         Fault::Validation(_) | Fault::Reload(ReloadFault::Faults(_) | ReloadFault::Upstreams(_)) => {
             Looks::invalid(StatusCode::UNPROCESSABLE_ENTITY)
         }
@@ -223,6 +229,20 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
 
 fn unauthorized() -> Looks {
     Looks::new(StatusCode::UNAUTHORIZED, "authentication_error", Some("invalid_api_key"))
+}
+
+fn looks_of_change(fault: &ChangeFault) -> Looks {
+    match fault {
+        ChangeFault::Unusable(_)
+        | ChangeFault::HiddenId { .. }
+        | ChangeFault::NoProviderForModel { .. }
+        | ChangeFault::NotEditable { .. } => Looks::invalid(StatusCode::UNPROCESSABLE_ENTITY),
+        ChangeFault::NoSuchClient { .. } => Looks::invalid(StatusCode::NOT_FOUND),
+        ChangeFault::Exists { .. } | ChangeFault::Busy { .. } => Looks::invalid(StatusCode::CONFLICT),
+        ChangeFault::NotRecorded(_) => Looks::overloaded(None),
+        // Told in full: it is the operator who asked, and the cure is theirs.
+        ChangeFault::System { .. } => Looks::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None),
+    }
 }
 
 fn looks_of_auth(fault: &AuthFault) -> Looks {

@@ -57,10 +57,24 @@ pub enum Route {
     AdminClients,
     /// One client; the path's rest is its id.
     AdminClient,
+    /// Makes a client.
+    AdminClientNew,
+    /// Sets members of a client; the path's rest is its id.
+    AdminClientPatch,
+    /// Makes new credentials of a client; the path's rest is its id.
+    AdminClientRotate,
+    /// Takes a client's access away; the path's rest is its id.
+    AdminClientDisable,
+    /// Gives a client its access back; the path's rest is its id.
+    AdminClientEnable,
     /// All providers and their keys.
     AdminProviders,
     /// What was used, out of the ledger.
     AdminUsage,
+    /// How the gateway is, in detail.
+    AdminHealth,
+    /// The last changes.
+    AdminAudit,
 }
 
 /// Who may use a route.
@@ -74,7 +88,11 @@ pub enum Access {
     Admin,
 }
 
-/// One line of the table. A path that ends in `/*` takes a rest.
+/// Ids below this path hold no slash.
+const ADMIN: &str = "/admin/";
+
+/// One line of the table. A path that ends in `/*` takes a rest; in the middle of a path, and below `/admin`, `*` is
+/// one segment.
 #[derive(Debug)]
 pub struct Line {
     /// The method; HEAD is answered wherever this is GET.
@@ -94,7 +112,7 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 65] = [
+pub static ROUTES: [Line; 72] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -157,9 +175,16 @@ pub static ROUTES: [Line; 65] = [
     line(Method::GET, "/admin/tree", Admin, Route::AdminTree),
     line(Method::POST, "/admin/reload", Admin, Route::AdminReload),
     line(Method::GET, "/admin/clients", Admin, Route::AdminClients),
+    line(Method::POST, "/admin/clients", Admin, Route::AdminClientNew),
     line(Method::GET, "/admin/clients/*", Admin, Route::AdminClient),
+    line(Method::PATCH, "/admin/clients/*", Admin, Route::AdminClientPatch),
+    line(Method::POST, "/admin/clients/*/rotate", Admin, Route::AdminClientRotate),
+    line(Method::POST, "/admin/clients/*/disable", Admin, Route::AdminClientDisable),
+    line(Method::POST, "/admin/clients/*/enable", Admin, Route::AdminClientEnable),
     line(Method::GET, "/admin/providers", Admin, Route::AdminProviders),
     line(Method::GET, "/admin/usage", Admin, Route::AdminUsage),
+    line(Method::GET, "/admin/health", Admin, Route::AdminHealth),
+    line(Method::GET, "/admin/audit", Admin, Route::AdminAudit),
 ];
 
 /// A route and the rest of its path.
@@ -197,8 +222,8 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Matched<'p>, NoMatch> 
 }
 
 fn rest_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
-    match pattern.strip_suffix('*') {
-        Some(before) => path.strip_prefix(before).filter(|rest| !rest.is_empty()),
-        None => (pattern == path).then_some(""),
-    }
+    let Some((before, behind)) = pattern.split_once('*') else { return (pattern == path).then_some("") };
+    let rest = path.strip_prefix(before)?.strip_suffix(behind)?;
+    let may_hold_slashes = behind.is_empty() && !before.starts_with(ADMIN);
+    (!rest.is_empty() && (may_hold_slashes || !rest.contains('/'))).then_some(rest)
 }

@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::accept::{self, ConnectionSettings};
 use crate::admin_token::AdminToken;
+use crate::audit::AuditLog;
 use crate::credentials::Authenticator;
 use crate::cut_off::CutOff;
 use crate::front::{self, Front};
@@ -81,13 +82,14 @@ impl Gateway {
     pub async fn start(loaded: Loaded, origins: Origins) -> Result<Running, StartFault> {
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let Loaded { settings, clients, .. } = loaded;
+        let Loaded { settings, clients, warnings } = loaded;
         let address = settings.server.listen;
         let listener = accept::bind(address).map_err(|error| StartFault::Listen { address, error })?;
         let address = listener.local_addr().map_err(|error| StartFault::Listen { address, error })?;
         let folder = &settings.data_dir;
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
+        let audit = AuditLog::new(folder);
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
         let (backing, recovered) = open_ledger(&settings.ledger)?;
         let clients = Arc::new(ClientTable::new(1, clients));
@@ -102,7 +104,7 @@ impl Gateway {
             in_flight: Gate::new(max_in_flight),
             model_list: ModelList::default(),
             retirements: Retirements::default(),
-            reloader: Reloader::new(origins),
+            reloader: Reloader::new(origins, audit, warnings.iter().map(ToString::to_string).collect()),
             admin_token,
             draining: AtomicBool::new(false),
             cut_off: CutOff::default(),

@@ -198,11 +198,26 @@ impl Settings {
             report.warn(Place::Setting("DEFAULT_MODEL"), "", concern);
         }
         for provider in self.providers.values() {
-            if let Some(concern) = concern_about(&provider.default_model) {
+            let Some(model) = &provider.default_model else { continue };
+            let elsewhere = self.concern_about_provider(&provider.name, model);
+            for concern in self.models.concern_about(model).into_iter().chain(elsewhere) {
                 let member = format!("providers.{}.default_model", provider.name);
                 report.warn(Place::file(&self.config_path), member, concern);
             }
         }
+    }
+
+    /// What an operator should know who asks a provider for a model: that it has patterns of which none fits, while
+    /// another provider's does. One without patterns may have any model, and some have more than their patterns say.
+    pub(crate) fn concern_about_provider(&self, provider: &str, model: &str) -> Option<Concern> {
+        let own = self.providers.get(provider).filter(|own| !own.models.is_empty())?;
+        let fits = |other: &ProviderSettings| other.models.iter().any(|pattern| pattern.matches(model));
+        let is_alias = self.models.get(model).is_some_and(|entry| !entry.targets.is_empty());
+        if is_alias || fits(own) {
+            return None;
+        }
+        let owner = self.providers.values().find(|other| fits(other))?.name.to_string();
+        Some(Concern::ModelElsewhere { model: model.to_owned(), provider: provider.to_owned(), owner })
     }
 }
 

@@ -125,7 +125,10 @@ pub enum Auth {
 }
 
 impl Auth {
-    fn header(self, key: &str) -> Result<(HeaderName, HeaderValue), http::header::InvalidHeaderValue> {
+    pub(crate) fn header(
+        self,
+        key: &str,
+    ) -> Result<(HeaderName, HeaderValue), http::header::InvalidHeaderValue> {
         let bare = |name| Ok((HeaderName::from_static(name), HeaderValue::from_str(key)?));
         let (name, mut value) = match self {
             Self::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}"))?),

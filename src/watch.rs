@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::audit::Author;
 use crate::clients_dir::is_client_file;
 use crate::front::Front;
 
@@ -121,7 +122,7 @@ async fn run(front: Arc<Front>, mut watch: Watch, changed: Arc<Notify>) {
         watch = watch.renewed(wanted(&front), &changed);
         if watch.system.is_some() {
             // What it says is in the log.
-            let _ = front.reloader.reload(&front).await;
+            let _ = front.reloader.reload(&front, Author::Watch).await;
         }
     }
 }

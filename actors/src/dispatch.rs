@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use gateway_limits::{AdmissionId, Ask, Outcome, View};
+use gateway_limits::{AdmissionId, Ask, Denied, Outcome, View};
 use tokio::sync::Notify;
 
 use crate::booking::Booking;
@@ -37,6 +37,8 @@ pub struct Dispatch {
     pub lease: Lease,
     /// The client's limits just after this admission.
     pub limits: Option<View>,
+    /// Which limit would have refused, had its client's limits not been in shadow.
+    pub would_refuse: Option<Denied>,
 }
 
 /// One admission that has not been settled with its limiter yet.

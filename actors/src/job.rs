@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_limits::{Ask, Price, View};
+use gateway_limits::{Ask, Denied, Price, View};
 use tokio::sync::oneshot;
 
 use crate::client::ClientId;
@@ -137,6 +137,8 @@ pub struct Job {
     pub(crate) admission: Option<Admission>,
     pub(crate) lease: Option<Lease>,
     pub(crate) limits: Option<View>,
+    /// What a limit in shadow would have said.
+    pub(crate) would_refuse: Option<Denied>,
     reply: oneshot::Sender<Result<Dispatch, Undispatched>>,
 }
 
@@ -164,6 +166,7 @@ impl Job {
             admission: None,
             lease: None,
             limits: None,
+            would_refuse: None,
             reply,
         };
         (Box::new(job), answer)
@@ -222,7 +225,12 @@ impl Job {
     /// the failed send and is dropped, which settles it.
     pub(crate) fn grant(mut self: Box<Self>) {
         if let (Some(admission), Some(lease)) = (self.admission.take(), self.lease.take()) {
-            let _ = self.reply.send(Ok(Dispatch { admission, lease, limits: self.limits }));
+            let _ = self.reply.send(Ok(Dispatch {
+                admission,
+                lease,
+                limits: self.limits,
+                would_refuse: self.would_refuse,
+            }));
         }
     }
 }

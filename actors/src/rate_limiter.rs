@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use gateway_limits::{Account, AdmissionId, Limits, Saved, View};
+use gateway_limits::{Account, AdmissionId, Limits, Mode, Saved, View};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
@@ -175,9 +175,16 @@ impl RateLimiter {
         }
         let now = self.shared.clock.now();
         let id = self.shared.open.next_id();
-        if let Err(denied) = account.admit(now, id, job.ask) {
-            job.limits = Some(account.view(now));
-            return job.refuse(Refusal::LimitReached(denied));
+        let admitted = match account.limits().mode {
+            Mode::Enforce => account.admit(now, id, job.ask).map(|()| None),
+            Mode::Shadow => Ok(account.admit_in_shadow(now, id, job.ask)),
+        };
+        match admitted {
+            Ok(would_refuse) => job.would_refuse = would_refuse,
+            Err(denied) => {
+                job.limits = Some(account.view(now));
+                return job.refuse(Refusal::LimitReached(denied));
+            }
         }
         let (admission, open) = Admission::open(origin, id, &mut job);
         job.admission = Some(admission);

@@ -4,13 +4,17 @@
 //!          them.
 //! Called   by the client's one rate limiter, a call at a time.
 //! Bounded  by its limits: open admissions by `concurrent_requests`, windows as `window` says. A
-//!          client without those limits is bounded by whoever bounds the calls as a whole.
+//!          client without those limits, or with limits in shadow, is bounded by whoever bounds the
+//!          calls as a whole.
 //! Fails    never; lost with its owner, it is rebuilt by [`Account::restore`].
 //!
 //! A settlement above its bound is accepted as it is. In the minute it counts at the place of its
 //! admission until that leaves the window, in the day until midnight UTC, in the month until its
 //! end; `used` may so be above the limit, and calls are refused until there is room. [`View::debt`]
 //! and [`View::cost_debt`] tell how much it was.
+//!
+//! [`Account::admit_in_shadow`] lets in what the limits refuse. It is counted as all else is, so
+//! `used` may be above a limit here too; a return to [`Account::admit`] refuses until there is room.
 
 use crate::calendar::Calendar;
 use crate::now::{MINUTE, Moment};
@@ -85,6 +89,11 @@ impl Account {
         account
     }
 
+    /// The limits in force.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Puts other limits in force. What was counted stays counted: a limit that is new or lower
     /// applies to the last minute, the day and the month as they were.
     pub fn set_limits(&mut self, limits: Limits) {
@@ -104,6 +113,24 @@ impl Account {
         if let Some(denied) = self.refusal(at, now, ask) {
             return Err(denied);
         }
+        self.reserve(at, now, id, ask);
+        Ok(())
+    }
+
+    /// Lets a call in whatever the limits say, and tells what [`Account::admit`] would have said
+    /// instead. It reserves and counts as a call does that the limits let in. `None` also for an id
+    /// that is already open, which takes nothing more.
+    pub fn admit_in_shadow(&mut self, now: Now, id: AdmissionId, ask: Ask) -> Option<Denied> {
+        let at = self.advance(now);
+        if self.open.contains_key(&id) {
+            return None;
+        }
+        let denied = self.refusal(at, now, ask);
+        self.reserve(at, now, id, ask);
+        denied
+    }
+
+    fn reserve(&mut self, at: Moment, now: Now, id: AdmissionId, ask: Ask) {
         self.calendar = self.calendar.on(now.unix_ms);
         self.calendar.reserve(ask);
         let open = Open {
@@ -113,7 +140,6 @@ impl Account {
             tokens_at: self.tokens.reserve(at, ask.tokens),
         };
         self.open.insert(id, open);
-        Ok(())
     }
 
     /// Ends an admission: frees its slot and puts what it used in the place of its reservation, in

@@ -60,7 +60,7 @@ mod window;
 pub use account::Account;
 pub use admission::{AdmissionId, Ask, Outcome, Settled};
 pub use denied::{Denied, DenyReason};
-pub use limits::{LimitName, Limits};
+pub use limits::{LimitName, Limits, Mode};
 pub use money::{PICO_PER_USD, Price, Usd};
 pub use now::{Now, resumed};
 pub use saved::{Recent, Record, Saved, Sums};

@@ -1,6 +1,6 @@
 //! What a client is allowed, and the names its limits go by in configuration, headers and errors.
 //!
-//! Owns     `Limits` and `LimitName`.
+//! Owns     `Limits`, their `Mode`, and `LimitName`.
 //! Called   by whoever reads a client's configuration, and by `Account`.
 //! Bounded  by `u64`; a limit that is not set is not a number but `None`.
 //! Fails    never: plain values.
@@ -22,6 +22,35 @@ pub struct Limits {
     pub usd_per_month: Option<u64>,
     /// Calls open at the same time.
     pub concurrent_requests: Option<u64>,
+    /// What is done about a call that they refuse.
+    pub mode: Mode,
+}
+
+/// What is done about a call that a limit refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It is let in, counted like any other, and told of: so limits can be tried out before they hurt.
+    Shadow,
+}
+
+impl Mode {
+    /// The word as a client's configuration writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+impl Limits {
+    /// Whether money is limited.
+    pub const fn has_budget(&self) -> bool {
+        self.usd_per_day.is_some() || self.usd_per_month.is_some()
+    }
 }
 
 /// Which limit a number or a refusal is about.

@@ -1,7 +1,7 @@
 //! What an account promises, one sentence at a time.
 
 use gateway_limits::{
-    Account, AdmissionId, Ask, Denied, DenyReason, LimitName, Limits, Meter, Now, Outcome, Settled,
+    Account, AdmissionId, Ask, Denied, DenyReason, LimitName, Limits, Meter, Mode, Now, Outcome, Settled,
 };
 use std::time::Duration;
 
@@ -396,6 +396,7 @@ fn numbers_at_the_end_of_their_range_are_counted_without_overflow() {
         usd_per_day: max,
         usd_per_month: max,
         concurrent_requests: max,
+        mode: Mode::Enforce,
     });
     assert_eq!(account.admit(end, id(u64::MAX), most), Ok(()));
     assert_eq!(refused(account.admit(end, id(0), tokens(1))).used, u64::MAX);
@@ -416,4 +417,40 @@ fn a_refusal_says_what_was_wrong_and_what_to_do() {
         refused(Account::new(per_day(10)).admit(at_ms(0), id(1), tokens(11))).to_string(),
         "the request alone is above tokens_per_day (10); shorten the prompt or ask for fewer output tokens"
     );
+}
+
+#[test]
+fn limits_in_shadow_let_everything_in_and_tell_what_they_would_have_refused() {
+    let mut account = Account::new(Limits { mode: Mode::Shadow, tokens_per_day: Some(10), ..per_minute(1) });
+    assert_eq!(account.admit_in_shadow(at_ms(0), id(1), tokens(5)), None);
+    let denied = account.admit_in_shadow(at_ms(1), id(2), tokens(50)).unwrap();
+    assert_eq!((denied.limit, denied.reason), (LimitName::TokensPerDay, DenyReason::NeverFits));
+    let denied = account.admit_in_shadow(at_ms(2), id(3), tokens(1)).unwrap();
+    assert_eq!((denied.limit, denied.max, denied.used), (LimitName::RequestsPerMinute, 1, 2));
+    let view = account.view(at_ms(2));
+    let (requests, day) = (view.requests_per_minute.unwrap(), view.tokens_per_day.unwrap());
+    assert_eq!((requests.used, requests.remaining), (3, 0));
+    assert_eq!((day.reserved, day.remaining, view.in_flight), (56, 0, 3));
+}
+
+#[test]
+fn limits_that_are_enforced_after_a_time_in_shadow_refuse_until_there_is_room() {
+    let mut account = Account::new(Limits { mode: Mode::Shadow, ..per_minute(1) });
+    for number in 0..3 {
+        account.admit_in_shadow(at_ms(number * 1_000), id(number), tokens(1));
+        account.settle(at_ms(number * 1_000), id(number), Outcome::Spent { tokens: 1, cost: 0 });
+    }
+    account.set_limits(per_minute(1));
+    let denied = account.admit(at_ms(3_000), id(3), tokens(1)).unwrap_err();
+    assert_eq!((denied.used, denied.retry_after), (3, Duration::from_secs(59)));
+    assert_eq!(account.admit(at_ms(62_000), id(3), tokens(1)), Ok(()));
+}
+
+#[test]
+fn a_client_that_is_blocked_in_shadow_is_let_in() {
+    let blocked = Limits { concurrent_requests: Some(0), tokens_per_minute: Some(0), ..per_minute(0) };
+    let mut account = Account::new(Limits { mode: Mode::Shadow, ..blocked });
+    let denied = account.admit_in_shadow(at_ms(0), id(1), tokens(1)).unwrap();
+    assert_eq!((denied.limit, denied.reason), (LimitName::RequestsPerMinute, DenyReason::Blocked));
+    assert_eq!(account.view(at_ms(0)).in_flight, 1);
 }

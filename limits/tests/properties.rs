@@ -1,7 +1,7 @@
 //! Promises that hold for every history.
 
 use gateway_limits::{
-    Account, AdmissionId, Ask, DenyReason, Limits, Now, Outcome, Recent, Record, Saved, Sums, resumed,
+    Account, AdmissionId, Ask, DenyReason, Limits, Mode, Now, Outcome, Recent, Record, Saved, Sums, resumed,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -39,6 +39,7 @@ fn limits() -> impl Strategy<Value = Limits> {
                 usd_per_day,
                 usd_per_month,
                 concurrent_requests: calls,
+                mode: Mode::Enforce,
             }
         },
     )
@@ -237,6 +238,47 @@ proptest! {
         }
     }
 
+    /// An account that was never limited shows how each call must have been counted.
+    #[test]
+    fn limits_in_shadow_tell_what_they_would_refuse_and_count_as_if_they_were_not_there(
+        (limits, steps) in history(),
+    ) {
+        let mut shadow = Account::new(Limits { mode: Mode::Shadow, ..limits });
+        let mut unlimited = Account::new(Limits::default());
+        let (mut in_force, mut ns) = (limits, 0);
+        for (number, step) in steps.iter().enumerate() {
+            let at = at_ns(ns);
+            match *step {
+                Step::Admit { ask } => {
+                    let id = AdmissionId(number as u64);
+                    let would_say = shadow.clone().admit(at, id, ask);
+                    prop_assert_eq!(shadow.admit_in_shadow(at, id, ask), would_say.err());
+                    prop_assert_eq!(shadow.admit_in_shadow(at, id, ask), None);
+                    prop_assert_eq!(unlimited.admit(at, id, ask), Ok(()));
+                }
+                Step::Settle { which, outcome } => {
+                    let open: Vec<_> = shadow.open().collect();
+                    if let Some(&id) = open.get(which % open.len().max(1)) {
+                        prop_assert_eq!(shadow.settle(at, id, outcome), unlimited.settle(at, id, outcome));
+                    }
+                }
+                Step::Pass { ms } => ns += ms * 1_000_000,
+                Step::Limit { limits } => {
+                    in_force = limits;
+                    shadow.set_limits(Limits { mode: Mode::Shadow, ..limits });
+                }
+            }
+            for meter in shadow.view(at_ns(ns)).meters() {
+                let taken = u128::from(meter.used) + u128::from(meter.reserved);
+                prop_assert_eq!(u128::from(meter.remaining), u128::from(meter.max).saturating_sub(taken));
+            }
+        }
+        // Enforced from now on, both say the same, and nobody gets in before there is room.
+        shadow.set_limits(in_force);
+        unlimited.set_limits(in_force);
+        assert_alike(&shadow, &unlimited, ns)?;
+    }
+
     /// As long as no settlement is above its bound, for money as for tokens.
     #[test]
     fn used_and_reserved_together_never_pass_a_limit((limits, steps) in history()) {
@@ -296,6 +338,7 @@ proptest! {
             usd_per_day: max,
             usd_per_month: max,
             concurrent_requests: max,
+            mode: Mode::Enforce,
         };
         let mut account = Account::new(limits);
         let mut saved = Saved::default();

@@ -27,6 +27,10 @@ pub(super) struct HeldFile {
     replaced: bool,
 }
 
+/// A held file whose new content is on the disk, and only has to take its place.
+#[derive(Debug)]
+pub(super) struct Draft(HeldFile);
+
 impl HeldFile {
     /// Holds a file, which need not exist; its folder must.
     pub(super) fn hold(file: &Path) -> Result<Self, ChangeFault> {
@@ -43,8 +47,8 @@ impl HeldFile {
         }
     }
 
-    /// Puts new content in the file's place. What was there keeps its owner, group and mode.
-    pub(super) fn replace(mut self, content: &[u8]) -> Result<(), ChangeFault> {
+    /// Writes the new content beside the file. What is there keeps its owner, group and mode.
+    pub(super) fn draft(mut self, content: &[u8]) -> Result<Draft, ChangeFault> {
         self.content.write_all(content).map_err(ChangeFault::system(&self.draft, "written"))?;
         let access = match self.file.metadata() {
             Ok(old) => as_readable_as(&old, &self.content),
@@ -52,9 +56,17 @@ impl HeldFile {
         };
         access.map_err(ChangeFault::system(&self.draft, "given the file's owner and mode"))?;
         self.content.sync_all().map_err(ChangeFault::system(&self.draft, "written"))?;
-        std::fs::rename(&self.draft, &self.file).map_err(ChangeFault::system(&self.file, "replaced"))?;
-        self.replaced = true;
-        sync_folder(&self.file);
+        Ok(Draft(self))
+    }
+}
+
+impl Draft {
+    /// Puts the new content in the file's place.
+    pub(super) fn replace(self) -> Result<(), ChangeFault> {
+        let Self(mut held) = self;
+        std::fs::rename(&held.draft, &held.file).map_err(ChangeFault::system(&held.file, "replaced"))?;
+        held.replaced = true;
+        sync_folder(&held.file);
         Ok(())
     }
 }

@@ -39,11 +39,22 @@ impl<'t> ObjectEdit<'t> {
         self.place(name).map(|place| &self.members[place].1).filter(|value| value.kind != Kind::Null)
     }
 
+    /// The members, as they were before any edit.
+    pub(super) fn members(&self) -> &[(Cow<'t, str>, Value<'t>)] {
+        &self.members
+    }
+
+    /// Takes a member out.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.removed.extend(self.place(name));
+        self.removed.sort_unstable();
+    }
+
     /// Gives a member a value; one that is not there yet comes last.
     pub(super) fn set(&mut self, name: &str, json: String) {
         match self.place(name) {
             Some(place) => self.splice.replace(self.object.members[place].value, json),
-            None => self.appended.push(format!("\"{name}\": {json}")),
+            None => self.appended.push(format!("{}: {json}", quoted(name))),
         }
     }
 
@@ -52,7 +63,7 @@ impl<'t> ObjectEdit<'t> {
         match self.place(old) {
             Some(place) if self.place(name).is_none() => {
                 let member = self.object.members[place];
-                self.splice.replace(member.key, format!("\"{name}\""));
+                self.splice.replace(member.key, quoted(name));
                 self.splice.replace(member.value, json);
             }
             place => {
@@ -79,7 +90,8 @@ impl<'t> ObjectEdit<'t> {
         let between = self.between();
         let appended = self.appended.join(&format!(",{between}"));
         // The comma before it is the splice's.
-        let appended = (!appended.is_empty()).then(|| format!("{between}{appended}"));
+        let before = if self.object.members.is_empty() { "" } else { between };
+        let appended = (!appended.is_empty()).then(|| format!("{before}{appended}"));
         self.splice.edit_members(&self.object, &self.removed, appended);
         // Cut at the borders of keys and values, so it is still the UTF-8 that it was.
         String::from_utf8_lossy(&self.splice.apply()).into_owned()
@@ -98,6 +110,10 @@ impl<'t> ObjectEdit<'t> {
             .and_then(|first| self.text.get(self.object.span.start + 1..first.key.start));
         before_first.filter(|blank| blank.contains('\n')).unwrap_or(" ")
     }
+}
+
+fn quoted(name: &str) -> String {
+    serde_json::Value::from(name).to_string()
 }
 
 #[cfg(test)]

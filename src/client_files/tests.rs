@@ -4,6 +4,7 @@ use gateway_actors::client::CredentialKind;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::{AuditLog, Author};
 use crate::config::test_folder::TestFolder;
 use crate::settings::{Loaded, Sources};
 
@@ -72,6 +73,29 @@ fn new(provider: Option<&str>, model: Option<&str>) -> NewClient {
         provider: provider.map(str::to_owned),
         model: model.map(str::to_owned),
     }
+}
+
+/// Does something to the folder's files, as a person with a command.
+fn with_files<T>(settings: &Settings, act: impl FnOnce(&ClientFiles<'_>) -> T) -> T {
+    let recorder = AuditLog::new(&settings.clients_dir.join("../data")).by(Author::Command);
+    act(&ClientFiles { settings, recorder: &recorder })
+}
+
+fn create(settings: &Settings, new: &NewClient, now: Timestamp) -> Result<Issued, ChangeFault> {
+    with_files(settings, |files| files.create(new, now))
+}
+
+fn rotate(
+    settings: &Settings,
+    id: &ClientId,
+    grace: Duration,
+    now: Timestamp,
+) -> Result<Rotated, ChangeFault> {
+    with_files(settings, |files| files.rotate(id, grace, now))
+}
+
+fn disable(settings: &Settings, id: &ClientId, now: Timestamp) -> Result<Disabled, ChangeFault> {
+    with_files(settings, |files| files.set_disabled(id, true, now))
 }
 
 fn rotate_ada(folder: &TestFolder, grace: Duration) -> Rotated {
@@ -160,7 +184,7 @@ fn what_a_new_client_cannot_have_is_named() {
     assert!(refused(new(None, Some("no model"))).starts_with("--model: `no model` is not a model name"));
     assert_eq!(
         refused(new(None, Some("unheard-of"))),
-        "no provider is known for model `unheard-of`; name one with --provider"
+        "no provider is known for model `unheard-of`; name its provider too"
     );
     assert!(refused(NewClient { id: id(".ada"), ..new(None, None) }).contains("begins with a dot"));
     assert!(!folder.path().join("clients").exists(), "nothing was made");

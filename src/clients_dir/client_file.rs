@@ -6,11 +6,12 @@
 //! Fails    in the report only; a client whose id cannot be read is none. No message shows a hash or secret.
 
 use argon2::password_hash::PasswordHash;
+use gateway_actors::Target;
 use gateway_actors::client::{
     Client, ClientId, Credential, CredentialKind, MaxTokensPolicy, ModelGlobs, NameSet, SecretHash,
     endpoint_name,
 };
-use gateway_limits::Limits;
+use gateway_limits::{Limits, Mode};
 
 use crate::config::{Concern, Problem, Report, Section, Value, values};
 use crate::resolve;
@@ -48,6 +49,9 @@ const ARGON2_COSTS_MAX: [u32; 3] = [1 << 20, 100, 64];
 /// The words of `max_tokens_policy`.
 const POLICIES: &[(&str, MaxTokensPolicy)] =
     &[("reject", MaxTokensPolicy::Reject), ("clamp", MaxTokensPolicy::Clamp)];
+
+/// The words of a `rate_limit`'s `mode`.
+const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
 
 /// The words of a credential's `type`.
 const KINDS: &[(&str, CredentialKind)] =
@@ -110,6 +114,7 @@ pub(super) fn read(
         id,
     });
     if let Some(client) = &client {
+        warn_of_default_model(&top, client, settings, report);
         warn_of_missing_prices(&top, client, settings, report);
     }
     top.finish(report);
@@ -132,7 +137,8 @@ fn id(file: &str, top: &mut Section<'_>, report: &mut Report) -> Option<ClientId
     id
 }
 
-fn client_id(value: &Value) -> Result<ClientId, Problem> {
+/// The id of a client.
+pub(crate) fn client_id(value: &Value) -> Result<ClientId, Problem> {
     let written = values::text(value)?;
     ClientId::parse(&written).map_err(|_| Problem::NotAName { written })
 }
@@ -192,6 +198,7 @@ fn limits(mut rates: Section<'_>, mut budget: Section<'_>, report: &mut Report) 
     let tokens_per_minute = count("tokens_per_minute");
     let tokens_per_day = count("tokens_per_day");
     let concurrent_requests = count("concurrent_requests");
+    let mode = rates.get("mode", values::one_of("mode", MODES), report).unwrap_or_default();
     rates.finish(report);
     let usd_per_day = budget.get("usd_per_day", values::dollars, report);
     let usd_per_month = budget.get("usd_per_month", values::dollars, report);
@@ -203,12 +210,28 @@ fn limits(mut rates: Section<'_>, mut budget: Section<'_>, report: &mut Report) 
         concurrent_requests,
         usd_per_day,
         usd_per_month,
+        mode,
+    }
+}
+
+/// A default that leads nowhere is noticed by whoever relies on it, which is late.
+fn warn_of_default_model(top: &Section<'_>, client: &Client, settings: &Settings, report: &mut Report) {
+    let Some(model) = &client.default_model else { return };
+    let Some(provider) = &client.default_provider else {
+        return top.warn("default_model", Concern::DefaultModelAlone, report);
+    };
+    if let Some(concern) = settings.concern_about_provider(provider, model) {
+        top.warn("default_model", concern, report);
+    }
+    let target = Target { provider: provider.as_str().into(), model: model.as_str().into() };
+    if !resolve::may_use_model(client, &target) && settings.models.get(model).is_none() {
+        top.warn("default_model", Concern::ModelNotAllowed { model: model.clone() }, report);
     }
 }
 
 /// Calls of a model without a price are refused under a budget, which nobody should learn from a caller.
 fn warn_of_missing_prices(top: &Section<'_>, client: &Client, settings: &Settings, report: &mut Report) {
-    if client.limits.usd_per_day.is_none() && client.limits.usd_per_month.is_none() {
+    if !client.limits.has_budget() {
         return;
     }
     for target in resolve::configured_targets(settings, client) {

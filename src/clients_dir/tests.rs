@@ -1,5 +1,5 @@
 use gateway_actors::client::MaxTokensPolicy;
-use gateway_limits::{Limits, PICO_PER_USD};
+use gateway_limits::{Limits, Mode, PICO_PER_USD};
 
 use crate::config::Faults;
 use crate::config::test_folder::TestFolder;
@@ -65,6 +65,7 @@ fn a_whole_client_is_read() {
         concurrent_requests: Some(8),
         usd_per_day: Some(5 * PICO_PER_USD),
         usd_per_month: None,
+        mode: Mode::Enforce,
     };
     assert_eq!(client.limits, limits);
     assert!(client.may_use_endpoint("chat/completions") && !client.may_use_endpoint("models"));
@@ -105,8 +106,8 @@ default_model = 'unpriced'
     };
     let warning = |provider: &str, model: &str, row: &str| {
         format!(
-            "clients/ada.json:2:11: budget: model `{model}` of provider `{provider}` has no price, so that its \
-             calls are refused; add {row} with `input = …` and `output = …` to models.toml"
+            "clients/ada.json:2:11: budget: model `{model}` of provider `{provider}` has no price, so that a \
+             budget refuses its calls; add {row} with `input = …` and `output = …` to models.toml"
         )
     };
     let everything = "\"budget\": {\"usd_per_month\": \"0\"}, \"allowed_providers\": [\"*\"], \

@@ -1,4 +1,4 @@
-//! `client new`, `client rotate` and `client disable`: what was done, and how it takes effect.
+//! `client new`, `client rotate`, `client disable` and `client enable`: what was done, and how it takes effect.
 //!
 //! Owns     the form in which credentials are handed over: `NAME=VALUE` lines, which a shell can read.
 //! Fails    with the fault of `client_files`. Faults elsewhere in the configuration do not keep a change from
@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::{FAILED, UNUSABLE, hand_over, say, tell, unusable};
+use crate::audit::{AuditLog, Author};
 use crate::cli::ClientCommand;
-use crate::client_files::{self, ChangeFault, Disabled, Issued, NewClient, OldCredentials, Rotated};
+use crate::client_files::{ChangeFault, ClientFiles, Disabled, Issued, NewClient, OldCredentials, Rotated};
 use crate::config::Place;
 use crate::reload::Origins;
 use crate::settings::Settings;
@@ -24,26 +25,28 @@ pub fn client(origins: &Origins, command: &ClientCommand) -> ExitCode {
     };
     let now = Timestamp::now();
     let change = Change { origins, settings: &settings };
+    let recorder = AuditLog::new(&settings.data_dir).by(Author::Command);
+    let files = ClientFiles { settings: &settings, recorder: &recorder };
     let done = match command {
         ClientCommand::New { id, name, provider, model } => {
             let (name, provider, model) = (name.clone(), provider.clone(), model.clone());
-            let made =
-                client_files::create(&settings, &NewClient { id: id.clone(), name, provider, model }, now);
+            let made = files.create(&NewClient { id: id.clone(), name, provider, model }, now);
             made.map(|issued| change.made(id, &issued))
         }
         ClientCommand::Rotate { id, grace } => {
-            let rotated = client_files::rotate(&settings, id, *grace, now);
-            rotated.map(|rotated| change.rotated(id, &rotated))
+            files.rotate(id, *grace, now).map(|rotated| change.rotated(id, &rotated))
         }
         ClientCommand::Disable { id } => {
-            let disabled = client_files::disable(&settings, id, now);
-            disabled.map(|disabled| change.disabled(id, &disabled))
+            files.set_disabled(id, true, now).map(|disabled| change.disabled(id, &disabled))
+        }
+        ClientCommand::Enable { id } => {
+            files.set_disabled(id, false, now).map(|enabled| change.enabled(id, &enabled))
         }
     };
     done.unwrap_or_else(|fault| {
         tell(&fault);
         ExitCode::from(match fault {
-            ChangeFault::Busy { .. } | ChangeFault::System { .. } => FAILED,
+            ChangeFault::Busy { .. } | ChangeFault::NotRecorded(_) | ChangeFault::System { .. } => FAILED,
             ChangeFault::Unusable(_)
             | ChangeFault::HiddenId { .. }
             | ChangeFault::Exists { .. }
@@ -85,8 +88,16 @@ impl Change<'_> {
         let file = disabled.file.display();
         let since = if disabled.already { "was disabled before" } else { "is disabled" };
         let code = say(&format!("client `{id}` {since}, in {file}"));
-        tell("to give its access back, write \"disabled\": false there");
+        tell(format_args!("`dsp-ai-gateway client enable {id}` gives its access back"));
         self.takes_effect(&disabled.file);
+        code
+    }
+
+    fn enabled(&self, id: &str, enabled: &Disabled) -> ExitCode {
+        let file = enabled.file.display();
+        let now = if enabled.already { "was not disabled" } else { "has its access back" };
+        let code = say(&format!("client `{id}` {now}, in {file}"));
+        self.takes_effect(&enabled.file);
         code
     }
 

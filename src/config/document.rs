@@ -8,16 +8,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Faults, Place, Position, Problem, Report, json, toml_text};
+use super::{Fault, Faults, Place, Position, Problem, Report, json, toml_text};
 
-/// The two forms of files. They differ in what an unknown member is.
+/// Where a document comes from, which decides what an unknown member in it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Unknown keys are faults: a mistyped clock would silently keep its default.
     Toml,
     /// Unknown members are warned about: other programs may keep theirs in the same file.
     Json,
+    /// JSON in the body of a request. Unknown members are faults: whoever asks for something must know that it is
+    /// not done.
+    Request,
 }
+
+/// How messages name the body of a request.
+const BODY: &str = "body";
 
 /// A value as written.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +97,16 @@ impl Document {
     /// Reads JSON, whose top must be an object.
     pub(crate) fn from_json(file: &Path, text: &str) -> Result<Self, Faults> {
         Self::read(file, text, Form::Json, json::members)
+    }
+
+    /// Reads the JSON of a request's body, whose top must be an object.
+    pub(crate) fn from_request(text: &str) -> Result<Self, Faults> {
+        Self::read(Path::new(BODY), text, Form::Request, json::members)
+    }
+
+    /// What is wrong with a request's body as a whole.
+    pub(crate) fn fault_of_request(problem: Problem) -> Faults {
+        Faults::from(Fault { place: Place::file(Path::new(BODY)), member: String::new(), problem })
     }
 
     fn read(

@@ -27,6 +27,8 @@ pub enum Problem {
     Duplicate,
     #[error("unknown key; {}", cure_of_unknown(nearest, known))]
     UnknownKey { nearest: Option<&'static str>, known: Vec<&'static str> },
+    #[error("cannot be set; {cure}")]
+    NotSettable { cure: &'static str },
     #[error("missing; write {expected}")]
     Missing { expected: &'static str },
     #[error("expected {expected}, found {found}")]
@@ -169,12 +171,21 @@ pub enum Concern {
     UnknownProvider { provider: String },
     #[error("provider `{provider}` is not among allowed_providers")]
     ProviderNotAllowed { provider: String },
+    #[error(
+        "model `{model}` belongs to provider `{owner}` by its `models`, and not to `{provider}`; make that the \
+         default provider, or name a model of `{provider}`"
+    )]
+    ModelElsewhere { model: String, provider: String, owner: String },
+    #[error("without default_provider it is never used; name its provider there")]
+    DefaultModelAlone,
+    #[error("model `{model}` is not among allowed_models, so that requests without a model are refused")]
+    ModelNotAllowed { model: String },
     #[error("unknown endpoint `{endpoint}`; the endpoints are {}", known.join(", "))]
     UnknownEndpoint { endpoint: String, known: &'static [&'static str] },
     #[error("empty or missing, so that the client may use no {what}")]
     NothingAllowed { what: &'static str },
     #[error(
-        "model `{model}` of provider `{provider}` has no price, so that its calls are refused; add {row} with \
+        "model `{model}` of provider `{provider}` has no price, so that a budget refuses its calls; add {row} with \
          `input = …` and `output = …` to {file}"
     )]
     NoPrice { provider: String, model: String, row: String, file: String },

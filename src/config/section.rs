@@ -139,7 +139,7 @@ impl<'d> Section<'d> {
         report.warn(self.place_in(key, item), format!("{}[{item}]", self.member(key)), concern);
     }
 
-    /// Notes every member that nobody asked for, in TOML as a fault, in JSON as a warning.
+    /// Notes every member that nobody asked for, in a client's file as a warning, elsewhere as a fault.
     pub(crate) fn finish(self, report: &mut Report) {
         for member in self.members {
             if self.asked_for.contains(&member.name.as_str()) {
@@ -149,7 +149,7 @@ impl<'d> Section<'d> {
             let path = self.member(&member.name);
             let nearest = nearest(&member.name, &self.asked_for);
             match self.document.form {
-                Form::Toml => {
+                Form::Toml | Form::Request => {
                     let known = self.asked_for.clone();
                     report.fault(place, path, Problem::UnknownKey { nearest, known });
                 }
@@ -209,7 +209,7 @@ impl<'d> Section<'d> {
 
 /// The known name that a mistyped one most likely stands for: it goes on where that ends, or at most a third
 /// of its letters differ.
-fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
     let distance = |name: &str| if name.starts_with(written) { 1 } else { edits(written, name) };
     let candidates = known.iter().map(|name| (distance(name), *name));
     candidates

@@ -1,16 +1,24 @@
 //! The operators' routes below `/admin`: JSON, behind the admin token.
+//!
+//! Called   by the front door, once the token has been checked.
+//! Fails    with a [`Fault`]; what an operator did wrong is told in full.
+
+mod changes;
+mod clients;
+mod health;
+mod providers;
+mod recent_changes;
+mod tree;
 
 use std::sync::Arc;
 
-use gateway_actors::provider::KeyView;
-use gateway_actors::tree::NodeView;
-use gateway_actors::{Client, ClientId};
-use gateway_limits::{Meter, Usd};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use serde_json::{Value, json};
+use serde_json::Value;
 use warp::reply::Response;
 
+use crate::audit::Author;
+use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::respond;
@@ -18,142 +26,43 @@ use crate::routes::{Matched, Route};
 
 use super::usage;
 
-/// Answers one request of an operator.
+/// Whether a route has something to be read in the request's body.
+pub fn takes_body(route: Route) -> bool {
+    matches!(route, Route::AdminClientNew | Route::AdminClientPatch | Route::AdminClientRotate)
+}
+
+/// Answers one request of an operator; `body` is there where [`takes_body`] says so.
 pub async fn answer(
     front: &Arc<Front>,
     exchange: &Exchange,
     matched: Matched<'_>,
+    body: Option<BufferedBody>,
 ) -> Result<Response, Fault> {
     let value = |body: Value| respond::json(body.to_string());
-    let mut response = match matched.line.route {
-        Route::AdminTree => value(tree(front)),
-        Route::AdminReload => value(reload(front).await?),
-        Route::AdminClients => value(clients(front).await?),
-        Route::AdminClient => {
-            let not_found = || Fault::NotFound { what: "client", name: matched.rest.to_owned() };
-            let client = front.gateway.shared().clients().get(matched.rest).cloned();
+    let author =
+        || Author::Admin { address: exchange.origin.address, request_id: exchange.id.as_str().to_owned() };
+    let id = matched.rest;
+    let mut response = match (matched.line.route, &body) {
+        (Route::AdminTree, _) => value(tree::tree(front)),
+        (Route::AdminHealth, _) => value(health::health(front)),
+        (Route::AdminAudit, _) => value(recent_changes::answer(front, exchange).await?),
+        (Route::AdminReload, _) => value(changes::reload(front, author()).await?),
+        (Route::AdminClients, _) => value(clients::clients(front).await?),
+        (Route::AdminClient, _) => {
+            let not_found = || Fault::NotFound { what: "client", name: id.to_owned() };
+            let client = front.gateway.shared().clients().get(id).cloned();
             let client = client.ok_or_else(not_found)?;
-            value(self::client(front, &client).await?)
+            value(clients::client(front, &client).await?)
         }
-        Route::AdminProviders => value(providers(front, exchange).await?),
-        Route::AdminUsage => usage::answer(front, exchange).await?,
+        (Route::AdminClientNew, Some(body)) => changes::new(front, author(), body).await?,
+        (Route::AdminClientPatch, Some(body)) => changes::patch(front, author(), id, body).await?,
+        (Route::AdminClientRotate, Some(body)) => changes::rotate(front, author(), id, body).await?,
+        (Route::AdminClientDisable, _) => changes::set_disabled(front, author(), id, true).await?,
+        (Route::AdminClientEnable, _) => changes::set_disabled(front, author(), id, false).await?,
+        (Route::AdminProviders, _) => value(providers::providers(front, exchange).await?),
+        (Route::AdminUsage, _) => usage::answer(front, exchange).await?,
         _ => return Err(Fault::Bug),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-fn tree(front: &Front) -> Value {
-    let shared = front.gateway.shared();
-    let nodes: Vec<Value> = shared.tree().view().iter().map(node).collect();
-    json!({
-        "tree": nodes,
-        "open_admissions": shared.open_admissions().len(),
-        "calls_in_flight": shared.calls_in_flight(),
-        "ledger_behind": shared.ledger_behind(),
-    })
-}
-
-fn node(view: &NodeView) -> Value {
-    json!({
-        "name": view.name,
-        "kind": view.kind,
-        "state": view.state.as_str(),
-        "restarts": view.restarts,
-        "mailbox": {"depth": view.mailbox_depth, "max": view.mailbox_max},
-        "age_ms": u64::try_from(view.age.as_millis()).unwrap_or(u64::MAX),
-        "reason": view.reason,
-        "children": view.children.iter().map(node).collect::<Vec<_>>(),
-    })
-}
-
-async fn reload(front: &Arc<Front>) -> Result<Value, Fault> {
-    let report = front.reloader.reload(front).await?;
-    let ids = |ids: &[ClientId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
-    Ok(json!({
-        "generation": report.clients.generation,
-        "count": report.count,
-        "added": ids(&report.clients.added),
-        "changed": ids(&report.clients.changed),
-        "removed": ids(&report.clients.removed),
-        "unchanged": report.clients.unchanged,
-        "needs_restart": report.needs_restart,
-        "warnings": report.warnings,
-    }))
-}
-
-async fn clients(front: &Front) -> Result<Value, Fault> {
-    let table = front.gateway.shared().clients().clone();
-    let mut all: Vec<&Arc<Client>> = table.clients().collect();
-    all.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut shown = Vec::with_capacity(all.len());
-    for known in all {
-        shown.push(client(front, known).await?);
-    }
-    Ok(json!({ "clients": shown }))
-}
-
-async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
-    let view = front.gateway.inspect(client.id.clone()).await?;
-    let amounts = |amount: fn(&Meter) -> u64| {
-        let named = view.meters().map(|meter| {
-            let amount = amount(&meter);
-            let shown = if meter.name.is_money() { usd(amount) } else { amount.into() };
-            (meter.name.as_str().to_owned(), shown)
-        });
-        Value::Object(named.collect())
-    };
-    Ok(json!({
-        "id": client.id.as_str(),
-        "name": client.name,
-        "disabled": client.disabled,
-        "credentials": client.credentials.len(),
-        "limits": amounts(|meter| meter.max),
-        "used": amounts(|meter| meter.used),
-        "reserved": amounts(|meter| meter.reserved),
-        "remaining": amounts(|meter| meter.remaining),
-        "in_flight": view.in_flight,
-        "tokens_today": view.tokens_today,
-        "usd_today": usd(view.cost_today),
-        "usd_this_month": usd(view.cost_this_month),
-        "debt": view.debt,
-        "usd_debt": usd(view.cost_debt),
-    }))
-}
-
-/// An amount of pico-dollars as a number of dollars, as near as a reader of JSON can have it.
-fn usd(pico: u64) -> Value {
-    Usd(pico).to_string().parse::<f64>().map_or(Value::Null, Value::from)
-}
-
-async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {
-    let keys = front.gateway.keys().await?;
-    let providers = exchange.live.settings.providers.values().map(|provider| {
-        let own = keys.iter().filter(|key| key.provider == provider.name);
-        json!({
-            "name": &*provider.name,
-            "kind": provider.kind.as_str(),
-            "can_be_called": provider.can_be_called(),
-            "max_concurrency": provider.max_concurrency,
-            "keys": own.map(key).collect::<Vec<_>>(),
-        })
-    });
-    Ok(json!({ "providers": providers.collect::<Vec<_>>() }))
-}
-
-fn key(view: &KeyView) -> Value {
-    let health = &view.health;
-    json!({
-        "name": &*view.key_name,
-        "in_flight": view.in_flight,
-        "answered": view.answered,
-        "failed": health.failed,
-        "abandoned": view.abandoned,
-        "consecutive_failures": health.consecutive_failures,
-        "first_byte_ms": view.first_byte.map(|time| time.as_secs_f64() * 1e3),
-        "last_failure": health.last_failure.map(|(what, at)| json!({
-            "what": what,
-            "seconds_ago": at.elapsed().as_secs_f64(),
-        })),
-    })
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use warp::reply::Response;
 
 use crate::attempts::{Attempts, Writer, Written};
+use crate::audit::Author;
 use crate::body::BufferedBody;
 use crate::call::ReadWhole;
 use crate::fault::Fault;
@@ -151,8 +152,8 @@ fn missing_member(missing: Missing, provider: Option<&str>) -> Fault {
 }
 
 /// Reloads, and answers as the seed does.
-pub async fn reload(front: &Arc<Front>) -> Result<Response, Fault> {
-    let report = front.reloader.reload(front).await?;
+pub async fn reload(front: &Arc<Front>, author: Author) -> Result<Response, Fault> {
+    let report = front.reloader.reload(front, author).await?;
     let count = report.count;
     let message = format!("Successfully reloaded {count} client configurations");
     let mut response = respond::json(json!({"message": message, "count": count}).to_string());

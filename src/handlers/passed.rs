@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
-use gateway_limits::Usage;
+use gateway_limits::{Mode, Usage};
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate};
@@ -98,8 +98,7 @@ pub async fn without_model(
     };
     let makes = exchange.method == Method::POST && id.is_none();
     let makes_work = is_batch && makes;
-    let has_budget = client.limits.usd_per_day.is_some() || client.limits.usd_per_month.is_some();
-    if makes_work && has_budget {
+    if makes_work && client.limits.has_budget() && client.limits.mode == Mode::Enforce {
         // What a batch costs is told a day later, when no budget can refuse it any more.
         return Err(Fault::NotUnderBudget { what: "batches" });
     }

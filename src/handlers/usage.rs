@@ -46,6 +46,15 @@ pub enum ParameterFault {
     /// A day or column.
     #[error(transparent)]
     Question(#[from] QuestionFault),
+    /// Nobody knows it, where there is one parameter.
+    #[error("unknown; the one parameter is limit")]
+    NotLimit,
+    /// The number is none, or out of its range.
+    #[error("write a whole number from 1 to {most}")]
+    Limit {
+        /// The largest.
+        most: usize,
+    },
     /// The form is none that programs read.
     #[error("unknown form; use json or csv")]
     Format,
@@ -129,7 +138,8 @@ fn form(written: &str) -> Result<Format, ParameterFault> {
     }
 }
 
-fn of_parameter(name: &str, fault: ParameterFault) -> Fault {
+/// The fault of a parameter, whose name is cut to a length that a person reads.
+pub(super) fn of_parameter(name: &str, fault: ParameterFault) -> Fault {
     let name = name[..name.floor_char_boundary(NAME_SHOWN_MAX)].to_owned();
     Fault::BadParameter { name, fault }
 }

@@ -13,10 +13,10 @@ use crate::program::{Program, command};
 const PUBLISHED: &str = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
 
 /// A folder with a gateway that answers by itself; gone with its test.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let name = format!("commands-{:016x}", rand::random::<u64>());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(folder.join("clients")).unwrap();
@@ -26,7 +26,7 @@ impl Folder {
         folder
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.0.join(name), text).unwrap();
     }
 
@@ -39,14 +39,14 @@ impl Folder {
     }
 
     /// What a command did that is to end well.
-    fn done(&self, arguments: &[&str]) -> Done {
+    pub fn done(&self, arguments: &[&str]) -> Done {
         let ran = self.run(arguments, b"");
         assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.told);
         ran
     }
 
     /// What a command did.
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Done {
+    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Done {
         given(command(&self.0, arguments), input)
     }
 
@@ -62,12 +62,12 @@ impl Drop for Folder {
     }
 }
 
-struct Done {
-    code: i32,
+pub struct Done {
+    pub code: i32,
     /// Its standard output.
-    said: String,
+    pub said: String,
     /// Its standard error.
-    told: String,
+    pub told: String,
 }
 
 fn given(mut command: Command, input: &[u8]) -> Done {
@@ -183,6 +183,12 @@ async fn a_disabled_client_gets_a_401_after_a_reload() {
     let again = folder.done(&["client", "disable", "ada"]);
     assert!(again.said.contains("was disabled before"), "{}", again.said);
     assert!(folder.done(&["client", "rotate", "ada"]).told.contains("is disabled"));
+
+    let ran = folder.done(&["client", "enable", "ada"]);
+    assert!(ran.said.contains("client `ada` has its access back"), "{}", ran.said);
+    reload(&gateway, &folder).await;
+    assert_eq!(ada.statuses(&gateway).await, LET_IN);
+    assert!(folder.done(&["client", "enable", "ada"]).said.contains("was not disabled"));
 }
 
 /// The shipped example client, whose secret everybody knows.
@@ -283,6 +289,7 @@ fn what_cannot_be_done_as_asked_ends_with_2_and_changes_nothing() {
         (&["client", "rotate", "ada", "--grace", "soon"], "not a duration"),
         (&["client", "rotate", "ada", "--grace=-1h"], "not a duration"),
         (&["client", "disable", "bob"], "no client `bob`"),
+        (&["client", "enable", "bob"], "no client `bob`"),
         (&["client"], "Usage"),
         (&["client", "new"], "<ID>"),
     ] {
@@ -374,7 +381,7 @@ fn every_command_has_a_help() {
     let folder = Folder::new();
     for (command, words) in [
         (&[][..], &["serve", "check", "client", "hash", "openapi", "--config", "--data", "--listen"][..]),
-        (&["client"], &["new", "rotate", "disable"]),
+        (&["client"], &["new", "rotate", "disable", "enable"]),
         (&["client", "new"], &["<ID>", "--name", "--provider", "--model", "--config", "--data", "api_key="]),
         (&["client", "rotate"], &["<ID>", "--grace", "24h", "--config", "--data"]),
         (&["client", "disable"], &["<ID>", "401"]),

@@ -3,10 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod admin;
+mod admin_changes;
+mod audit;
 mod auth;
 mod broken_streams;
 mod budgets;
 mod cases;
+mod check;
 mod client_file;
 mod clocks;
 mod commands;
@@ -28,6 +31,7 @@ mod program;
 mod races;
 mod reload;
 mod secrets;
+mod shadow;
 mod shapes;
 mod shutdown;
 mod smoke;

@@ -68,6 +68,47 @@ async fn a_broken_file_changes_nothing_until_it_is_mended() {
     gateway.ends_quiet().await;
 }
 
+/// The status that operators see.
+async fn is_told(gateway: &TestGateway, status: &str) {
+    let asks = async { while gateway.admin("/admin/health").await["status"] != status {} };
+    patiently(&format!("the health to be {status}"), asks).await;
+}
+
+/// A program that writes in place leaves half a file for a moment, or for as long as it is stuck.
+#[tokio::test]
+async fn a_file_that_is_written_in_two_steps_counts_once_it_is_whole() {
+    let (_upstream, gateway) = watching().await;
+    let file = gateway.folder().join("clients/ada.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let disabled = text.replace("\"name\"", "\"disabled\":true,\"name\"");
+    let (first, rest) = disabled.split_at(disabled.len() / 2);
+
+    std::fs::write(&file, first).unwrap();
+    is_told(&gateway, "degraded").await;
+    let told = gateway.admin("/admin/health").await["last_reload"].clone();
+    assert_eq!((&told["by"], &told["ok"]), (&json!("watch"), &json!(false)));
+    assert!(told["faults"][0]["msg"].as_str().unwrap().contains("ada.json:1:"), "{told}");
+    assert_eq!(gateway.chat("ada", "hi").await.status, 200, "the old set goes on");
+    let mut open = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+    std::io::Write::write_all(&mut open, rest.as_bytes()).unwrap();
+    drop(open);
+    gets(&gateway, "ada", 401).await;
+    is_told(&gateway, "ok").await;
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_deleted_and_made_again_counts_both_times() {
+    let (_upstream, gateway) = watching().await;
+    let file = gateway.folder().join("clients/ada.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    gets(&gateway, "ada", 401).await;
+    std::fs::write(&file, text).unwrap();
+    gets(&gateway, "ada", 200).await;
+    gateway.ends_quiet().await;
+}
+
 /// A deployment that swaps the whole folder; the system's watch goes with the old one.
 #[tokio::test]
 async fn a_folder_that_is_replaced_or_away_for_a_while_is_watched_again() {

@@ -467,5 +467,6 @@ fn some_limits(random: &mut StdRng) -> Limits {
         usd_per_day: some(40_000),
         usd_per_month: some(60_000),
         concurrent_requests: some(6),
+        ..Limits::default()
     }
 }

@@ -96,7 +96,8 @@ async fn admin_routes_speak_of_cors_to_nobody() {
         assert_eq!(answer.status, 405, "{}", line.path);
         assert_eq!(cors_headers(&answer), [""; 0], "{}", line.path);
         let answer = gateway.ask(&allowed(&gateway, line.method.as_str(), line).header("origin", PAGE)).await;
-        assert_eq!(answer.status, 200, "{}", line.path);
+        // Some ask for a body, which this one has not.
+        assert!(matches!(answer.status, 200 | 422), "{}: {}", line.path, answer.text());
         assert_eq!(cors_headers(&answer), [""; 0], "{}", line.path);
     }
     gateway.ends_quiet().await;

@@ -17,6 +17,7 @@ fn all_limits() -> Limits {
         usd_per_day: Some(1_000_000),
         usd_per_month: Some(1_000_000),
         concurrent_requests: Some(10),
+        ..Limits::default()
     }
 }
 
