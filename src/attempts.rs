@@ -14,16 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use gateway_actors::{GatewayHandle, Refusal, Tried};
 use gateway_protocols::event::AnswerStream;
+use gateway_protocols::translate::{Mendable, Resume};
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use crate::call::{Call, ReadWhole, UpstreamFault, Whole};
+use crate::call::{Begun, Call, ReadWhole, UpstreamFault, Whole};
 use crate::charge::{Between, Charge};
 use crate::failover::{Next, Verdict, verdict};
 use crate::fault::Fault;
 use crate::resolve::Leg;
+use crate::settings::Midstream;
 use crate::upstream::{AnswerBody, UpstreamRequest, Upstreams};
 
 /// The longest time that a request waits in all for a target to take it again.
@@ -36,7 +39,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 const AFTER_WAIT: Duration = Duration::from_millis(20);
 
 /// Writes one request for any of its targets, and reads what they answer.
-pub trait Writer: Send + Sync + 'static {
+pub trait Writer: std::fmt::Debug + Send + Sync + 'static {
     /// The request for this target.
     ///
     /// # Errors
@@ -51,6 +54,42 @@ pub trait Writer: Send + Sync + 'static {
 pub trait StreamWriter: Writer {
     /// How this target's stream becomes the client's.
     fn stream(&self, leg: &Leg, at: usize) -> Box<dyn AnswerStream>;
+
+    /// Has a stream that broke off go on with this target. Only called for streams that are mendable.
+    fn resume(&self, _leg: &Leg, _at: usize, _stream: &mut Mendable, _how: Resume) {}
+
+    /// The request for this target with the beginning of its answer; `None` where that cannot be.
+    fn continued(&self, _leg: &Leg, _at: usize, _text: &str) -> Option<Written> {
+        None
+    }
+}
+
+/// Goes on with a stream that broke off behind its first content.
+pub trait Mend: std::fmt::Debug + Send + Sync {
+    /// Asks others. The charge is settled where nobody goes on.
+    fn mend(self: Box<Self>, broken: Broken) -> BoxFuture<'static, Result<Opened, Unmended>>;
+}
+
+/// A stream that broke off.
+#[derive(Debug)]
+pub struct Broken {
+    /// The request's account.
+    pub charge: Charge,
+    /// What the stream has said, and how it goes on.
+    pub scan: Box<dyn AnswerStream>,
+    /// Why it broke off.
+    pub fault: UpstreamFault,
+}
+
+/// Nobody went on.
+#[derive(Debug)]
+pub struct Unmended {
+    /// What goes to the client yet, before the error.
+    pub held: VecDeque<Bytes>,
+    /// The stream, for its last event.
+    pub scan: Box<dyn AnswerStream>,
+    /// Why.
+    pub failed: Box<Failed>,
 }
 
 /// A request as one target takes it.
@@ -79,6 +118,8 @@ pub struct Course {
     pub priority: u32,
     /// The request's id, for the log.
     pub request_id: Box<str>,
+    /// What is done when a stream breaks off behind its first content.
+    pub midstream: Midstream,
 }
 
 /// Who answered in the end, or failed last.
@@ -104,6 +145,7 @@ pub struct Failed {
 }
 
 /// A stream whose first content, or end, has come.
+#[derive(Debug)]
 pub struct Opened {
     /// What may go to the client at once.
     pub held: VecDeque<Bytes>,
@@ -119,6 +161,8 @@ pub struct Opened {
     pub processing_ms: Option<HeaderValue>,
     /// How long the upstream took until here.
     pub upstream_time: Duration,
+    /// Who goes on, should it break off.
+    pub mender: Option<Box<dyn Mend>>,
 }
 
 /// The attempts of one request.
@@ -135,12 +179,23 @@ pub struct Attempts<W> {
     has_tried: bool,
     /// Waited in all.
     waited: Duration,
+    /// Whether the client has a part of the answer.
+    is_mending: bool,
 }
 
 impl<W: Writer> Attempts<W> {
     /// Begins; `written` is the request for one of the targets, where it is written already.
     pub fn new(course: Course, writer: W, written: Option<(usize, Written)>) -> Self {
-        Self { course, writer, written, tried: Vec::new(), free: 0, has_tried: false, waited: Duration::ZERO }
+        Self {
+            course,
+            writer,
+            written,
+            tried: Vec::new(),
+            free: 0,
+            has_tried: false,
+            waited: Duration::ZERO,
+            is_mending: false,
+        }
     }
 
     /// Asks until there is a whole answer. The charge is settled before this returns.
@@ -188,15 +243,93 @@ impl<W: Writer> Attempts<W> {
                 Err(fault) => Err(Trouble::Unwritable(fault)),
             };
             match asked {
-                Ok((begun, scan)) => {
-                    let served = self.served_by(&charge);
-                    let (processing_ms, upstream_time) = (begun.processing_ms, begun.upstream_time);
-                    let body = begun.body;
-                    return Ok(Opened { held, scan, body, charge, served, processing_ms, upstream_time });
+                Ok((begun, mut scan)) => {
+                    let is_mendable = scan.mendable().is_some();
+                    return Ok(self.opened(charge, scan, held, begun, is_mendable));
                 }
                 Err(trouble) => charge = self.next(charge, trouble).await?,
             }
         }
+    }
+
+    fn opened(
+        self,
+        charge: Charge,
+        scan: Box<dyn AnswerStream>,
+        held: VecDeque<Bytes>,
+        begun: Begun,
+        is_mendable: bool,
+    ) -> Opened
+    where
+        W: StreamWriter,
+    {
+        let served = self.served_by(&charge);
+        let Begun { body, processing_ms, upstream_time } = begun;
+        // Else the request is not needed any more.
+        let mender = is_mendable.then(|| Box::new(self) as Box<dyn Mend>);
+        Opened { held, scan, body, charge, served, processing_ms, upstream_time, mender }
+    }
+
+    /// Asks others to go on with a stream that broke off.
+    async fn go_on(mut self, broken: Broken) -> Result<Opened, Unmended>
+    where
+        W: StreamWriter,
+    {
+        let Broken { mut charge, mut scan, fault } = broken;
+        let mut held = VecDeque::new();
+        charge.broke_off(scan.counted());
+        let provider = Arc::clone(&charge.lease().target().provider);
+        let mut trouble = Trouble::Upstream(fault.clone());
+        loop {
+            let is_unwritable = matches!(trouble, Trouble::Unwritable(_));
+            charge = match self.next(charge, trouble).await {
+                Ok(charge) => charge,
+                Err(mut failed) => {
+                    if is_unwritable {
+                        failed.fault = Fault::of_call(&provider, fault);
+                    }
+                    return Err(Unmended { held, scan, failed });
+                }
+            };
+            let at = charge.lease().at();
+            trouble = match self.ready(&mut *scan, at) {
+                Ok(()) => {
+                    if self.course.midstream == Midstream::Continue {
+                        charge.goes_on();
+                    }
+                    match self.call(at).open(&mut charge, &mut *scan, &mut held).await {
+                        Ok(begun) => return Ok(self.opened(charge, scan, held, begun, true)),
+                        Err(fault) => {
+                            charge.broke_off(scan.counted());
+                            Trouble::Upstream(fault)
+                        }
+                    }
+                }
+                Err(fault) => Trouble::Unwritable(fault),
+            };
+        }
+    }
+
+    /// Writes the request for whoever is to go on, and has the stream take what he answers.
+    fn ready(&mut self, scan: &mut dyn AnswerStream, at: usize) -> Result<(), Fault>
+    where
+        W: StreamWriter,
+    {
+        let leg = &self.course.legs[at];
+        let cannot = || Fault::CannotGoOn { provider: leg.provider.name.to_string() };
+        let stream = scan.mendable().filter(|stream| stream.can_resume()).ok_or_else(cannot)?;
+        let how = match self.course.midstream {
+            Midstream::Error => return Err(cannot()),
+            Midstream::Restart => Resume::Anew,
+            Midstream::Continue => {
+                let text = stream.text_alone().ok_or_else(cannot)?;
+                let written = self.writer.continued(leg, at, text).ok_or_else(cannot)?;
+                self.written = Some((at, written));
+                Resume::After
+            }
+        };
+        self.writer.resume(leg, at, stream, how);
+        self.write(at)
     }
 
     /// Whom a charge asks.
@@ -290,7 +423,9 @@ impl<W: Writer> Attempts<W> {
         next: Next,
     ) -> Result<Charge, (Option<Between>, Option<Duration>)> {
         let was_tried = self.tried.iter().any(|tried| tried.at == at && tried.key == key);
-        let again = !was_tried && matches!(next, Next::Same { .. });
+        // An answer that broke off was begun, so whoever began it may finish it, where he is the only one.
+        let is_alone = self.is_mending && self.course.legs.len() == 1;
+        let again = !was_tried && (is_alone || matches!(next, Next::Same { .. }));
         self.tried.retain(|tried| tried.at != at || tried.key != key);
         self.tried.push(Tried { at, key: Arc::clone(&key), again });
         if again && let Next::Same { after } = next {
@@ -339,6 +474,13 @@ impl<W: Writer> Attempts<W> {
             tokio::time::sleep(wait).await;
         }
         !is_too_long
+    }
+}
+
+impl<W: StreamWriter> Mend for Attempts<W> {
+    fn mend(mut self: Box<Self>, broken: Broken) -> BoxFuture<'static, Result<Opened, Unmended>> {
+        self.is_mending = true;
+        Box::pin(self.go_on(broken))
     }
 }
 

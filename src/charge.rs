@@ -25,6 +25,16 @@ pub struct Charge {
     cached_tokens: u64,
     /// How many upstreams were asked, this one included.
     attempts: u32,
+    midway: Midway,
+}
+
+/// What a client has of an answer that broke off.
+#[derive(Debug, Clone, Copy, Default)]
+struct Midway {
+    /// What was relayed when it did; `None` when nothing was.
+    relayed: Option<Usage>,
+    /// What is not in the report of whoever goes on.
+    unreported: Usage,
 }
 
 /// A call between two attempts: nobody is asked, and the admission holds. Dropped, it has failed.
@@ -33,13 +43,14 @@ pub struct Between {
     admission: Admission,
     prompt_tokens: u64,
     attempts: u32,
+    midway: Midway,
 }
 
 impl Charge {
     /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate.
     pub fn new(dispatch: Dispatch, prompt_tokens: u64) -> Self {
         let Dispatch { admission, lease, .. } = dispatch;
-        Self { admission, lease, prompt_tokens, cached_tokens: 0, attempts: 1 }
+        Self { admission, lease, prompt_tokens, cached_tokens: 0, attempts: 1, midway: Midway::default() }
     }
 
     /// Whom to call.
@@ -54,7 +65,17 @@ impl Charge {
 
     /// The request is about to be sent.
     pub fn sending(&mut self) {
-        self.relayed(Usage::default());
+        self.relayed(self.midway.relayed.unwrap_or_default());
+    }
+
+    /// The answer has broken off, and the client has so much of it. It pays for that, whatever becomes of the rest.
+    pub fn broke_off(&mut self, relayed: Usage) {
+        self.midway.relayed = Some(relayed);
+    }
+
+    /// Somebody else goes on behind what was relayed, and will not report it.
+    pub fn goes_on(&mut self) {
+        self.midway.unreported = self.midway.relayed.unwrap_or_default();
     }
 
     /// The head of an answer has come; it may say what is left of our quota there.
@@ -100,10 +121,12 @@ impl Charge {
         if let Some(blame) = blame {
             self.lease.failed(what, blame);
         }
-        let Self { mut admission, lease, prompt_tokens, attempts, .. } = self;
+        let Self { admission, lease, prompt_tokens, attempts, midway, .. } = self;
         drop(lease);
-        admission.if_dropped(Booking::without_usage(Ending::Failed, attempts));
-        Between { admission, prompt_tokens, attempts }
+        let mut between = Between { admission, prompt_tokens, attempts, midway };
+        let booking = between.booking(Ending::Failed);
+        between.admission.if_dropped(booking);
+        between
     }
 
     /// The upstream failed in the middle of its answer: what was relayed is paid for.
@@ -119,6 +142,18 @@ impl Charge {
     /// relayed. Returns once the settlement is with the limiter, so before the last byte leaves.
     pub fn complete(self, reported: Option<Usage>, output: impl FnOnce() -> Usage) {
         let booking = match reported {
+            Some(usage) if self.midway.unreported.total() > 0 => {
+                let Usage { output, reasoning, .. } = self.midway.unreported;
+                let usage = self.with_cached(usage);
+                // The beginning was prompt to whoever went on, and is answer to the client.
+                let usage = Usage {
+                    input: usage.input.saturating_sub(output),
+                    output: usage.output.saturating_add(output),
+                    reasoning: usage.reasoning.saturating_add(reasoning),
+                    ..usage
+                };
+                Booking { attempts: self.attempts, ..Booking::counted(usage) }
+            }
             Some(usage) => Booking { attempts: self.attempts, ..Booking::reported(self.with_cached(usage)) },
             None => self.counted(output()),
         };
@@ -157,14 +192,14 @@ impl Between {
         from: usize,
         tried: Vec<Tried>,
     ) -> Result<Charge, (Refusal, Option<Self>)> {
-        let Self { admission, prompt_tokens, attempts } = self;
+        let Self { admission, prompt_tokens, attempts, midway } = self;
         match gateway.again(admission, priority, from, tried).await {
             Ok(Dispatch { admission, lease, .. }) => {
                 let attempts = attempts.saturating_add(1);
-                Ok(Charge { admission, lease, prompt_tokens, cached_tokens: 0, attempts })
+                Ok(Charge { admission, lease, prompt_tokens, cached_tokens: 0, attempts, midway })
             }
             Err((refusal, admission)) => {
-                let again = admission.map(|admission| Self { admission, prompt_tokens, attempts });
+                let again = admission.map(|admission| Self { admission, prompt_tokens, attempts, midway });
                 Err((refusal, again))
             }
         }
@@ -173,7 +208,18 @@ impl Between {
     /// The end of it: the upstream failed, or refused what the request says. The tokens go back, the request stays
     /// counted.
     pub fn end(self, is_callers: bool) {
-        let ending = if is_callers { Ending::Refused } else { Ending::Failed };
-        self.admission.settle(Booking::without_usage(ending, self.attempts));
+        let booking = self.booking(if is_callers { Ending::Refused } else { Ending::Failed });
+        self.admission.settle(booking);
+    }
+
+    /// Without a word to the client this ending, and else the answer's being cut.
+    fn booking(&self, ending: Ending) -> Booking {
+        match self.midway.relayed {
+            None => Booking::without_usage(ending, self.attempts),
+            Some(output) => {
+                let usage = Usage { input: self.prompt_tokens, ..output };
+                Booking { ending: Ending::Cut, usage, grade: Grade::Counted, attempts: self.attempts }
+            }
+        }
     }
 }

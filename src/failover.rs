@@ -12,6 +12,7 @@
 //! | does not have the model: 404, or a 400 that says so; 410 | another | none |
 //! | finds the context too long | another, which may have a larger one | none |
 //! | refuses what the request says: any other 4xx, a content filter | nothing: the caller is told | none |
+//! | goes on with an answer that broke off, and differs from it | nothing: the stream ends in an error event | none |
 //! | misses the clock of the whole request, or cannot be accounted for | nothing | none |
 //!
 //! An error that comes as the first event of a stream, or as an object in a 200, is what its status or its words say.
@@ -84,6 +85,8 @@ pub fn verdict(fault: &UpstreamFault) -> Verdict {
         UpstreamFault::Status { status, body, retry } => of_status(*status, body, retry.wait),
         UpstreamFault::Stream(StreamFault::Upstream(error)) => of_error(error),
         UpstreamFault::Answer(AnswerFault::ErrorObject(error)) => of_error(error),
+        // Whoever is asked next may differ as well, and the client can take no third answer.
+        UpstreamFault::Stream(StreamFault::Differs) => NOTHING,
         UpstreamFault::Answer(_) | UpstreamFault::Stream(_) => OTHER,
         UpstreamFault::NoEventStream | UpstreamFault::Undecodable => OTHER,
         // Another answer to the same question is as large.

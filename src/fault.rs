@@ -128,6 +128,12 @@ pub enum Fault {
         /// The endpoint's name.
         endpoint: &'static str,
     },
+    /// An answer that broke off cannot be gone on with at this provider.
+    #[error("provider `{provider}` cannot go on with an answer that broke off")]
+    CannotGoOn {
+        /// The provider's name.
+        provider: String,
+    },
     /// No provider that the client may use has this.
     #[error("no provider that the client may use has {what}")]
     NoProviderFor {

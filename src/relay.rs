@@ -28,10 +28,10 @@ use sync_wrapper::SyncWrapper;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::attempts::{Failed, Opened};
+use crate::attempts::{Broken, Failed, Mend, Opened, Unmended};
 use crate::call::{Clock, UpstreamFault};
 use crate::charge::Charge;
-use crate::failover::verdict;
+use crate::failover::{Next, verdict};
 use crate::front::InFlight;
 use crate::request_id::RequestId;
 use crate::respond::{self, Fault};
@@ -107,10 +107,15 @@ impl Keeper {
 
 type Opening = BoxFuture<'static, Result<Opened, Box<Failed>>>;
 
+type Mending = BoxFuture<'static, Result<Opened, Unmended>>;
+
+#[expect(clippy::large_enum_variant, reason = "nearly all of its life it is the large one, and never moved")]
 enum Phase {
     /// Content is late: the head has gone out, and the call is still being opened.
     Opening(SyncWrapper<Opening>),
     Flowing(Flow),
+    /// It broke off, and somebody else is asked to go on.
+    Mending(SyncWrapper<Mending>),
     /// The last event is in `out`; the upstream may still have to end its body.
     Ending(Option<Rest>),
     Done,
@@ -124,6 +129,8 @@ struct Flow {
     charge: Charge,
     /// Time spent waiting since the last content.
     content_wait: Duration,
+    /// Who goes on, should it break off.
+    mender: Option<Box<dyn Mend>>,
 }
 
 /// What is left of a stream behind its terminal event: the end of the body, and the second half of the event's
@@ -148,6 +155,8 @@ pub struct Relay {
     /// it, and the terminal event, for the end.
     in_burst: bool,
     turns: u8,
+    /// What is told at the end of a stream that was mended.
+    note: Option<String>,
     /// Resolves when the gateway will wait no longer for streams to end.
     cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -185,6 +194,7 @@ impl Relay {
             last_sent: now,
             in_burst: true,
             turns: 0,
+            note: None,
             cut_off: Box::pin(cut_off),
         }
     }
@@ -200,7 +210,7 @@ impl Relay {
     }
 
     fn start(&mut self, opened: Opened) {
-        let Opened { held, scan, body, mut charge, served, .. } = opened;
+        let Opened { held, scan, body, mut charge, served, mender, .. } = opened;
         self.context.provider = Arc::clone(&served.leg.target.provider);
         self.context.timeouts = served.leg.timeouts;
         if let (Some((shared, client)), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
@@ -211,11 +221,12 @@ impl Relay {
         self.in_burst = true;
         self.last_chunk = Instant::now();
         if scan.is_terminal() {
+            self.tell_end();
             charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
         } else {
             charge.relayed(scan.counted());
-            self.phase = Phase::Flowing(Flow { scan, body, charge, content_wait: Duration::ZERO });
+            self.phase = Phase::Flowing(Flow { scan, body, charge, content_wait: Duration::ZERO, mender });
         }
     }
 
@@ -235,6 +246,23 @@ impl Relay {
                     }
                     // Its charge is settled already, and the log has it.
                     Err(failed) => self.close(&failed.fault, None),
+                }
+                Poll::Ready(())
+            }
+            Phase::Mending(mending) => {
+                match std::task::ready!(mending.get_mut().as_mut().poll(cx)) {
+                    Ok(opened) => {
+                        self.note = Some(format!(
+                            "gateway: the answer broke off; {} went on, attempt {}",
+                            opened.served.leg.target.provider, opened.served.attempts
+                        ));
+                        self.start(opened);
+                    }
+                    // Its charge is settled already, and the log has it.
+                    Err(Unmended { held, scan, failed }) => {
+                        self.out.extend(held);
+                        self.close(&failed.fault, Some(scan));
+                    }
                 }
                 Poll::Ready(())
             }
@@ -293,6 +321,7 @@ impl Relay {
     fn complete(&mut self) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             let Flow { scan, charge, body, .. } = flow;
+            self.tell_end();
             charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
             self.in_burst = true;
@@ -303,11 +332,24 @@ impl Relay {
     fn cut(&mut self, mut fault: UpstreamFault) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             fault = fault.without_key(flow.charge.lease());
-            let Flow { scan, charge, .. } = flow;
+            let Flow { mut scan, charge, mender, .. } = flow;
+            let can_go_on = verdict(&fault).next != Next::Nothing
+                && scan.mendable().is_some_and(|stream| stream.can_resume());
+            if can_go_on && let Some(mender) = mender {
+                self.phase = Phase::Mending(SyncWrapper::new(mender.mend(Broken { charge, scan, fault })));
+                return;
+            }
             charge.cut(fault.as_str(), verdict(&fault).blame, scan.counted());
             return self.end_with(fault, Some(scan));
         }
         self.end_with(fault, None);
+    }
+
+    /// A comment behind the end of a stream that was mended; an array has no place for one.
+    fn tell_end(&mut self) {
+        if let Some(note) = self.note.take().filter(|_| !self.context.is_array) {
+            self.out.push_back(format!(": {note}\n\n").into());
+        }
     }
 
     /// `scan` knows what of the stream has gone out.

@@ -206,6 +206,7 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         }
         Fault::CapAboveLimit { param, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(*param)),
         Fault::NotServed { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
+        Fault::CannotGoOn { .. } => bad_gateway(),
         Fault::Untranslatable(fault) => {
             Looks::invalid(StatusCode::BAD_REQUEST).param(Some(fault.member.as_str()))
         }
@@ -332,6 +333,7 @@ fn looks_of_upstream(dialect: Dialect, provider: &str, fault: &UpstreamFault) ->
             | StreamFault::Unreadable(_)
             | StreamFault::OutOfOrder(_)
             | StreamFault::Truncated
+            | StreamFault::Differs
             | StreamFault::FrameTooLarge { .. }
             | StreamFault::Empty => bad_gateway(),
         },

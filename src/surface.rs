@@ -15,7 +15,7 @@ use gateway_protocols::event::AnswerStream;
 use gateway_protocols::gemini::{self, GenerateRequest};
 use gateway_protocols::openai::{self, CapMember, ChatRequest, Rewrite};
 use gateway_protocols::responses::{self, ResponsesRequest};
-use gateway_protocols::translate::{self, AnswerOptions, Protocol};
+use gateway_protocols::translate::{self, AnswerOptions, Mendable, Protocol, Resume};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::call::ReadWhole;
@@ -257,6 +257,46 @@ fn answer_id(protocol: Protocol, request_id: &str) -> String {
 
 /// How the upstream's stream becomes the client's.
 pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> Box<dyn AnswerStream> {
+    with_options(asked, upstream, id, created, |from, options| {
+        translate::stream(from, asked.protocol(), options)
+    })
+}
+
+/// The same, as a stream that another upstream can go on with.
+pub fn mendable(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> Box<dyn AnswerStream> {
+    with_options(asked, upstream, id, created, |from, options| {
+        translate::mendable(from, asked.protocol(), options)
+    })
+}
+
+/// Has a stream go on with another upstream.
+pub fn resume(asked: &Asked, upstream: Upstream<'_>, stream: &mut Mendable, how: Resume) {
+    with_options(asked, upstream, "", 0, |from, options| translate::resume(stream, from, how, options));
+}
+
+/// The same question with the beginning of its answer behind it.
+pub fn continued(asked: &Asked, text: &str) -> Option<Asked> {
+    let body = translate::continued(asked.protocol(), asked.body(), text)?;
+    Some(match asked {
+        Asked::Chat(_) => Asked::Chat(ChatRequest::read(&body).ok()?),
+        Asked::Messages(_) => Asked::Messages(MessagesRequest::read(&body).ok()?),
+        Asked::Responses(_) => Asked::Responses(ResponsesRequest::read(&body).ok()?),
+        Asked::Gemini { model, stream, sse, .. } => Asked::Gemini {
+            request: GenerateRequest::read(&body).ok()?,
+            model: model.clone(),
+            stream: *stream,
+            sse: *sse,
+        },
+    })
+}
+
+fn with_options<T>(
+    asked: &Asked,
+    upstream: Upstream<'_>,
+    id: &str,
+    created: u64,
+    make: impl FnOnce(Protocol, &AnswerOptions<'_>) -> T,
+) -> T {
     let from = spoken(upstream.provider, asked.protocol());
     let options = AnswerOptions {
         id: &answer_id(asked.protocol(), id),
@@ -267,7 +307,7 @@ pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> 
         max_frame_bytes: EVENT_MAX,
         request: asked.body(),
     };
-    translate::stream(from, asked.protocol(), &options)
+    make(from, &options)
 }
 
 /// How the upstream's whole answer becomes the client's.

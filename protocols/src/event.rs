@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use crate::usage::Usage;
 
 pub use crate::openai::{AnswerFault, StreamFault};
+pub use crate::translate::Mendable;
 pub use tally::Tally;
 
 mod tally;
@@ -179,6 +180,11 @@ pub trait AnswerStream: Debug + Send + Sync {
     /// The error that ends the stream, as this stream's client reads it, made of the server-sent event that says it.
     fn closing_error(&mut self, event: Bytes) -> Bytes {
         event
+    }
+
+    /// The stream as one that another upstream can go on with, if it is one.
+    fn mendable(&mut self) -> Option<&mut Mendable> {
+        None
     }
 }
 

@@ -17,12 +17,16 @@ use crate::openai::{ChatStream, Identity, RequestFault, StreamOptions};
 use crate::responses::{Echoed, ResponsesWriter};
 use crate::{anthropic, gemini, openai, responses};
 
+mod continued;
+mod mendable;
 mod passage;
 mod translated;
 
 #[cfg(test)]
 mod tests;
 
+pub use continued::continued;
+pub use mendable::{Mendable, Resume};
 use passage::Passage;
 pub use translated::Translated;
 
@@ -131,6 +135,22 @@ pub fn stream(from: Protocol, to: Protocol, options: &AnswerOptions<'_>) -> Box<
         (Protocol::Gemini, true) => Box::new(gemini::ArrayStream::new(stream, options.max_frame_bytes)),
         _ => stream,
     }
+}
+
+/// The same, as a stream that another upstream can go on with. A client of the Responses API gets it translated even
+/// from an upstream of its own kind: its events count, and name what they belong to, so that nobody else could go on.
+pub fn mendable(from: Protocol, to: Protocol, options: &AnswerOptions<'_>) -> Box<dyn AnswerStream> {
+    let passing = (from == to && to != Protocol::Responses).then(|| same(from, options));
+    let stream = Box::new(Mendable::new(passing, reader(from, options), writer(to, options)));
+    match (to, options.as_array) {
+        (Protocol::Gemini, true) => Box::new(gemini::ArrayStream::new(stream, options.max_frame_bytes)),
+        _ => stream,
+    }
+}
+
+/// Has a stream go on with an upstream that speaks this.
+pub fn resume(stream: &mut Mendable, from: Protocol, how: Resume, options: &AnswerOptions<'_>) {
+    stream.resume(reader(from, options), how);
 }
 
 /// The stream of a client that speaks its upstream's protocol.

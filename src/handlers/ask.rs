@@ -14,7 +14,7 @@ use gateway_actors::{Client, ClientId, Target};
 use gateway_protocols::anthropic::beta;
 use gateway_protocols::event::{AnswerFault, AnswerStream, WholeAnswer};
 use gateway_protocols::responses;
-use gateway_protocols::translate::Protocol;
+use gateway_protocols::translate::{Mendable, Protocol, Resume};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reply::{Reply, Response};
@@ -29,7 +29,7 @@ use crate::live::Live;
 use crate::relay::{Keeper, Relay, RelayContext};
 use crate::request_id::RequestId;
 use crate::resolve::{Leg, Resolved};
-use crate::settings::ProviderKind;
+use crate::settings::{Midstream, ProviderKind};
 use crate::surface::{self, Asked, Outgoing, Upstream};
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
@@ -67,11 +67,13 @@ pub async fn answer(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let Question { asked, endpoint, key, body: held } = question;
-    let Resolved { mut legs, retired, .. } = resolved;
+    let Resolved { mut legs, retired, midstream } = resolved;
     affordable(exchange, client, &mut legs)?;
     let caps = caps(exchange, client, &asked, &legs)?;
     let (stream, is_array) = (asked.stream(), asked.is_array());
     let (prompt_tokens, n) = (asked.prompt_tokens(), asked.n());
+    // Several answers at once take turns in the stream; nobody else could go on with all of them.
+    let midstream = if stream && n == 1 { midstream } else { Midstream::Error };
     let mut asks = Asks {
         asked,
         caps,
@@ -79,6 +81,7 @@ pub async fn answer(
         passed: HeaderMap::new(),
         id: exchange.id.clone(),
         created: created(),
+        is_mendable: midstream != Midstream::Error,
         _held: held,
     };
     // What cannot be translated uses up nothing.
@@ -87,7 +90,7 @@ pub async fn answer(
     let asking = Asking { endpoint, prompt_tokens, output_tokens: &output_tokens, is_free: false, key };
     let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
     shown.warn(front, retired.as_ref());
-    if legs.len() > 1 {
+    if legs.len() > 1 || asks.is_mendable {
         asks.passed = passed_upstream(&exchange.headers);
     }
     let at = charge.lease().at();
@@ -96,7 +99,8 @@ pub async fn answer(
         None => asks.written(&exchange.headers, &legs[at], at)?,
     };
     let keeps = asks.asked.protocol() == Protocol::Responses;
-    let attempts = Attempts::new(course(front, exchange, client, legs), asks, Some((at, written)));
+    let course = Course { midstream, ..course(front, exchange, client, legs) };
+    let attempts = Attempts::new(course, asks, Some((at, written)));
     if stream {
         let flow = Flow { shown, in_flight, is_array, keeps_for: keeps.then(|| client.id.clone()) };
         return Ok(relay(front, exchange, attempts, charge, flow).await);
@@ -149,6 +153,8 @@ struct Asks {
     passed: HeaderMap,
     id: RequestId,
     created: u64,
+    /// Whether others may go on with a stream that breaks off.
+    is_mendable: bool,
     _held: BufferedBody,
 }
 
@@ -184,7 +190,11 @@ impl Asks {
     }
 
     fn written(&self, headers: &HeaderMap, leg: &Leg, at: usize) -> Result<Written, Fault> {
-        let Outgoing { path, body, dropped } = surface::outgoing(&self.asked, self.upstream(leg, at))?;
+        self.written_as(&self.asked, headers, leg, at)
+    }
+
+    fn written_as(&self, asked: &Asked, headers: &HeaderMap, leg: &Leg, at: usize) -> Result<Written, Fault> {
+        let Outgoing { path, body, dropped } = surface::outgoing(asked, self.upstream(leg, at))?;
         let is_passed = is_passed(leg, self.asked.protocol());
         let request = request(headers, leg, Sent { method: Method::POST, path, body, is_passed });
         Ok(Written { request, dropped })
@@ -203,7 +213,20 @@ impl Writer for Asks {
 
 impl StreamWriter for Asks {
     fn stream(&self, leg: &Leg, at: usize) -> Box<dyn AnswerStream> {
-        surface::stream(&self.asked, self.upstream(leg, at), self.id.as_str(), self.created)
+        let stream = if self.is_mendable { surface::mendable } else { surface::stream };
+        stream(&self.asked, self.upstream(leg, at), self.id.as_str(), self.created)
+    }
+
+    fn resume(&self, leg: &Leg, at: usize, stream: &mut Mendable, how: Resume) {
+        surface::resume(&self.asked, self.upstream(leg, at), stream, how);
+    }
+
+    fn continued(&self, leg: &Leg, at: usize, text: &str) -> Option<Written> {
+        if !self.upstream(leg, at).capability.takes_prefill {
+            return None;
+        }
+        let asked = surface::continued(&self.asked, text)?;
+        self.written_as(&asked, &self.passed, leg, at).ok()
     }
 }
 
@@ -234,6 +257,7 @@ pub(super) fn course(front: &Front, exchange: &Exchange, client: &Client, legs: 
         max_attempts: exchange.live.settings.retries.max_attempts,
         priority: client.priority,
         request_id: exchange.id.as_str().into(),
+        midstream: Midstream::Error,
     }
 }
 

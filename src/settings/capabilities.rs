@@ -36,13 +36,22 @@ pub struct Capability {
     pub cap_member: Option<CapMember>,
     /// Whether it takes a temperature other than its own.
     pub takes_temperature: bool,
+    /// Whether it goes on from a beginning of its own answer.
+    pub takes_prefill: bool,
     /// What its tokens cost, where known.
     pub price: Option<Price>,
 }
 
 impl Default for Capability {
     fn default() -> Self {
-        Self { context: None, max_output: None, cap_member: None, takes_temperature: true, price: None }
+        Self {
+            context: None,
+            max_output: None,
+            cap_member: None,
+            takes_temperature: true,
+            takes_prefill: false,
+            price: None,
+        }
     }
 }
 
@@ -65,6 +74,7 @@ struct Row {
     max_output: Option<u64>,
     cap_member: Option<CapMember>,
     takes_temperature: Option<bool>,
+    takes_prefill: Option<bool>,
     prices: Prices,
 }
 
@@ -83,6 +93,7 @@ impl Capabilities {
                 .iter()
                 .find_map(|row| row.takes_temperature)
                 .unwrap_or(default.takes_temperature),
+            takes_prefill: rows.iter().find_map(|row| row.takes_prefill).unwrap_or(default.takes_prefill),
             price: if self.free.contains(provider) { Some(Price::FREE) } else { prices.whole() },
         }
     }
@@ -144,8 +155,10 @@ impl Row {
         let max_output = section.get("max_output", values::whole(1, u64::MAX), report);
         let cap_member = section.get("cap_member", values::one_of("member", CAP_MEMBERS), report);
         let takes_temperature = section.get("takes_temperature", values::boolean, report);
+        let takes_prefill = section.get("takes_prefill", values::boolean, report);
         let prices = Prices::read(&mut section, report);
         section.finish(report);
-        Some(Self { pattern: glob?, context, max_output, cap_member, takes_temperature, prices })
+        let pattern = glob?;
+        Some(Self { pattern, context, max_output, cap_member, takes_temperature, takes_prefill, prices })
     }
 }

@@ -25,6 +25,7 @@ mod http;
 mod ledger;
 mod limit_headers;
 mod limits;
+mod midstream;
 mod models;
 mod passthrough;
 mod program;

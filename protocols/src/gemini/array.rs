@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::event::{AnswerStream, StreamFault};
+use crate::event::{AnswerStream, Mendable, StreamFault};
 use crate::sse::{FrameReader, FrameTooLarge};
 use crate::usage::Usage;
 
@@ -95,6 +95,10 @@ impl AnswerStream for ArrayStream {
 
     fn counted(&self) -> Usage {
         self.events.counted()
+    }
+
+    fn mendable(&mut self) -> Option<&mut Mendable> {
+        self.events.mendable()
     }
 
     fn closing_error(&mut self, event: Bytes) -> Bytes {

@@ -53,6 +53,9 @@ pub enum StreamFault {
     /// Events in an order that no client could read.
     #[error("the upstream's stream makes no sense: {0}")]
     OutOfOrder(#[from] crate::event::OutOfOrder),
+    /// A second upstream was to repeat what the first had said before it broke off.
+    #[error("the answer broke off, and another upstream's answer differs from it")]
+    Differs,
     /// The stream ended before every choice had its finish reason.
     #[error("the upstream's stream ended before the answer was complete")]
     Truncated,
