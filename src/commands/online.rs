@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::progress;
 use crate::settings::{KeySettings, ProviderKind, ProviderSettings, Settings};
 
 /// How long one provider may take.
@@ -46,7 +46,7 @@ pub(super) async fn findings(settings: &Settings) -> Vec<String> {
     });
     let client = &client;
     let asked = keys.map(|(provider, key)| async move { (provider, key, ask(client, key).await) });
-    let said = join_all(asked).await;
+    let said = progress::join_all("answers of providers", asked.collect()).await;
     said.iter().flat_map(|(provider, key, answer)| judge(settings, provider, key, answer)).collect()
 }
 
