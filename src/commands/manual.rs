@@ -4,7 +4,7 @@
 //! Called   by `main`; packages keep what it prints.
 //! Fails    never: the page is made of the flags' own definitions, in memory.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Arg, Command, CommandFactory};
@@ -79,8 +79,10 @@ fn page() -> io::Result<Vec<u8>> {
     let mut command = Cli::command().disable_help_subcommand(true).subcommand_value_name("COMMAND");
     command.build();
     let mut page = Vec::new();
-    let main = Man::new(command.clone()).manual("User Commands");
-    main.render_title(&mut page)?;
+    let main = Man::new(command.clone());
+    // `Man::render_title` leaves out a date that is empty, and all behind it takes the wrong place.
+    let version = command.render_version();
+    writeln!(page, ".TH dsp-ai-gateway 1 \"\" \"{}\" \"User Commands\"", version.trim_end())?;
     main.render_name_section(&mut page)?;
     main.render_synopsis_section(&mut page)?;
     main.render_description_section(&mut page)?;
@@ -142,12 +144,14 @@ fn add_command(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     if has_more {
         man.render_extra_section(&mut section)?;
     }
-    // What is a section of a page of its own is a paragraph here.
     Roff::new().control("SS", [&*title]).to_writer(page)?;
+    // What is a section of a page of its own is a paragraph here. The first is one anyhow, and so is each option.
     for line in String::from_utf8_lossy(&section).lines() {
-        let line = if line.starts_with(".SH ") { ".PP" } else { line };
-        page.extend_from_slice(line.as_bytes());
-        page.push(b'\n');
+        match line.strip_prefix(".SH ") {
+            Some("DESCRIPTION" | "EXTRA") => writeln!(page, ".PP")?,
+            Some(_) => {}
+            None => writeln!(page, "{line}")?,
+        }
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ fn the_manual_page_has_every_command_and_flag() {
 #[test]
 fn the_readers_of_manual_pages_accept_it() {
     let (page, folder) = (ran(&["man"]), here());
-    if let Some(linted) = filtered("mandoc", &["-T", "lint", "-W", "warning"], &page, folder.path()) {
+    if let Some(linted) = filtered("mandoc", &["-T", "lint", "-W", "error"], &page, folder.path()) {
         assert!(linted.status.success(), "{}", String::from_utf8_lossy(&linted.stdout));
     }
     if let Some(shown) = filtered("man", &["--warnings", "-l"], &page, folder.path()) {

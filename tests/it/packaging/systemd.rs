@@ -57,6 +57,8 @@ fn the_service_may_use_the_folders_that_it_names_and_files_enough() {
     let unit = Unit::read(SERVICE);
     let configuration = Path::new("/etc").join(unit.one("ConfigurationDirectory"));
     assert_eq!(unit.variable("GATEWAY_CONFIG").parent(), Some(&*configuration));
+    let clients = configuration.join(shipped().clients_dir.file_name().unwrap());
+    assert_eq!(unit.one("ReadWritePaths"), format!("-{}", clients.display()));
     let state = Path::new("/var/lib").join(unit.one("StateDirectory"));
     assert_eq!(unit.variable("GATEWAY_DATA"), state);
     assert!(
