@@ -4,12 +4,10 @@
 //! there is systemd.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use dsp_ai_gateway::cli::{Cli, Command as Asked};
-use dsp_ai_gateway::commands::UNUSABLE;
 use dsp_ai_gateway::reload::Origins;
 use dsp_ai_gateway::settings::{KeySource, ServerSettings, Settings};
 

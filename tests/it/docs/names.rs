@@ -96,7 +96,7 @@ impl Code {
             return true;
         }
         if let Some(flag) = span.strip_prefix("--") {
-            return is_flag(flag.split(' ').next().unwrap_or_default());
+            return is_flag(flag.split(' ').next().unwrap_or_default()) || self.is_of_a_script(span);
         }
         // A place on a machine, as a package names it.
         if ["/etc/", "/usr/", "/var/"].iter().any(|begin| span.starts_with(begin)) {
@@ -132,6 +132,13 @@ impl Code {
         let here = document.path.parent().unwrap_or(&self.root);
         let is_file_name = !span.contains('/') && self.files.iter().any(|(path, _)| path.ends_with(span));
         !path.is_empty() && (self.root.join(path).exists() || here.join(path).exists() || is_file_name)
+    }
+
+    /// A flag of a script, or one that scripts and packages give to others.
+    fn is_of_a_script(&self, flag: &str) -> bool {
+        let folders = ["scripts", "packaging"].map(|folder| self.root.join(folder));
+        let is_there = |path: &Path| folders.iter().any(|folder| path.starts_with(folder));
+        self.files.iter().any(|(path, text)| is_there(path) && text.contains(flag))
     }
 
     /// `--test NAME` and `--example NAME` of a cargo command.

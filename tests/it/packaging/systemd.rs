@@ -1,6 +1,11 @@
 //! The units of systemd.
 
+#![cfg(unix)]
+
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use dsp_ai_gateway::commands::UNUSABLE;
 
 use super::*;
 
