@@ -20,6 +20,14 @@ sdk *suites:
 bench *flags:
     cargo run --release --locked -p gateway-load -- {{ flags }}
 
+# How soon a start answers, and how much memory it then holds.
+bench-start *flags:
+    cargo bench --locked --bench start -- {{ flags }}
+
+# The archive of a release, built twice and compared; docs/releasing.md.
+release *flags:
+    scripts/release.sh {{ flags }}
+
 # Fuzzes a parser (json, sse or splice) for so many seconds. Needs cargo-fuzz and a nightly toolchain.
 fuzz target seconds="60":
     cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }}

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
+use clap_complete::Shell;
 use gateway_actors::client::ClientId;
+use http::Uri;
 
 use crate::config::{Problem, Value, values};
 use crate::reload::Origins;
@@ -60,8 +61,31 @@ pub enum Command {
                       dsp-ai-gateway usage --client ada --format csv > ada.csv"
     )]
     Usage(UsageFlags),
+    /// Ask a running gateway whether it takes requests; exit 0 or 1
+    ///
+    /// For the probes of containers and service managers: asks GET /readyz once, and waits 3 seconds at most.
+    #[command(verbatim_doc_comment)]
+    Health {
+        /// The gateway's address, such as http://127.0.0.1:8000 [default: where the configuration has it listen]
+        #[arg(long, value_name = "URL")]
+        url: Option<Uri>,
+    },
     /// Print the OpenAPI document
     Openapi,
+    /// Print what makes a shell complete this program's commands and flags
+    #[command(after_help = "Examples:\n  \
+        dsp-ai-gateway completions bash > ~/.local/share/bash-completion/completions/dsp-ai-gateway\n  \
+        dsp-ai-gateway completions zsh > ~/.zfunc/_dsp-ai-gateway\n  \
+        dsp-ai-gateway completions fish > ~/.config/fish/completions/dsp-ai-gateway.fish\n  \
+        dsp-ai-gateway completions powershell >> $PROFILE")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Examples:\n  dsp-ai-gateway man | man -l -\n  \
+                            dsp-ai-gateway man > /usr/local/share/man/man1/dsp-ai-gateway.1")]
+    Man,
 }
 
 /// Changes of a client's file, `ID.json` in the clients folder.

@@ -6,8 +6,12 @@
 //! Fails    with [`UNUSABLE`] for what a person must mend first, with [`FAILED`] for what the system refused.
 
 mod client;
+mod completions;
 mod hash;
+mod health;
+mod manual;
 mod online;
+mod progress;
 mod usage;
 
 use std::io::{self, Write};
@@ -17,7 +21,10 @@ use crate::config::Faults;
 use crate::reload::Origins;
 
 pub use client::client;
+pub use completions::completions;
 pub use hash::hash;
+pub use health::{PATIENCE as HEALTH_PATIENCE, health};
+pub use manual::man;
 pub use usage::usage;
 
 /// Exit code: the configuration or what was asked for cannot be used.

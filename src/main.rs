@@ -27,7 +27,10 @@ fn main() -> ExitCode {
         Some(Command::Client(command)) => commands::client(&cli.origins(), command),
         Some(Command::Hash { argon2id }) => commands::hash(*argon2id),
         Some(Command::Usage(question)) => commands::usage(&cli.origins(), question),
+        Some(Command::Health { url }) => commands::health(&cli.origins(), url.as_ref()),
         Some(Command::Openapi) => say(openapi::document()),
+        Some(Command::Completions { shell }) => commands::completions(*shell),
+        Some(Command::Man) => commands::man(),
     }
 }
 
@@ -124,7 +127,7 @@ async fn stop_signal(_front: Arc<Front>) {
     });
 }
 
-/// Logs go to standard error; colours only on a terminal.
+/// Logs go to standard error; colours only on a terminal, and not where `NO_COLOR` (no-color.org) asks for none.
 fn start_logging(flags: &ServeFlags) -> Result<(), String> {
     let env_file = EnvFile::read(DEFAULT_ENV_FILE.as_ref()).ok();
     let env = |name: &str| {
@@ -136,10 +139,11 @@ fn start_logging(flags: &ServeFlags) -> Result<(), String> {
     // ractor opens a span at every start of an actor, which says nothing to an operator.
     let filter = EnvFilter::try_new(format!("ractor=warn,{level}"))
         .map_err(|error| format!("--log `{level}` is no log level or filter: {error}"))?;
+    let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal() && !wants_none);
     match flags.log_format.unwrap_or(LogFormat::Text) {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use gateway_actors::{Client, Target};
 use reqwest::StatusCode;
 
+use super::progress;
 use crate::model_list;
 use crate::resolve;
 use crate::settings::{KeySettings, ProviderKind, ProviderSettings, Settings};
@@ -40,7 +40,7 @@ pub(super) async fn findings(settings: &Settings, clients: &[Client]) -> Vec<Str
     });
     let client = &client;
     let asked = keys.map(|(provider, key)| async move { (provider, key, ask(client, provider, key).await) });
-    let said = join_all(asked).await;
+    let said = progress::join_all("answers of providers", asked.collect()).await;
     let named: Vec<Target> =
         clients.iter().flat_map(|client| resolve::configured_targets(settings, client)).collect();
     said.iter().flat_map(|(provider, key, answer)| judge(settings, &named, provider, key, answer)).collect()

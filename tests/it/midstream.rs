@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use gateway_testkit::{Answer, FakeUpstream, Reply, TestGateway, chat_request, post};
+use gateway_testkit::raw_client::Answer;
+use gateway_testkit::{FakeUpstream, Reply, TestGateway, chat_with};
 use serde_json::json;
+
+use crate::surfaces::post;
 
 const WORDS: [&str; 5] = ["One ", "two ", "three ", "four ", "five"];
 const WHOLE: &str = "One two three four five";
@@ -20,12 +23,8 @@ async fn gateway(first: &FakeUpstream, second: &FakeUpstream, midstream: &str) -
 }
 
 async fn ask(gateway: &TestGateway) -> Answer {
-    let mut request = chat_request("ada", "count", true);
-    request.body =
-        json!({"model": "both", "stream": true, "messages": [{"role": "user", "content": "count"}]})
-            .to_string()
-            .into();
-    gateway.ask(&request).await
+    let ask = json!({"model": "both", "stream": true, "messages": [{"role": "user", "content": "count"}]});
+    gateway.ask(&chat_with("ada", ask)).await
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use dsp_ai_gateway::routes;
 use super::markdown::{Document, code_spans};
 
 /// Folders whose paths are meant as paths and nothing else.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 14] = [
     ".ci/",
     "actors/",
     "benches/",
@@ -19,11 +19,17 @@ const FOLDERS: [&str; 12] = [
     "examples/",
     "fuzz/",
     "limits/",
+    "packaging/",
     "protocols/",
+    "scripts/",
     "src/",
     "testkit/",
     "tests/",
 ];
+
+/// Ends of names of files that are read for their words.
+const ENDS: [&str; 11] =
+    [".rs", ".toml", ".json", ".py", ".mjs", ".sh", ".yaml", ".service", ".socket", ".conf", "Dockerfile"];
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -38,12 +44,22 @@ impl Code {
     /// Reads the sources, configurations and scripts of the project; no document, and not these tests.
     pub fn read(root: &Path) -> Self {
         let mut files = Vec::new();
-        for folder in
-            ["src", "actors", "limits", "protocols", "testkit", "benches", "configs", "examples", "tests"]
-        {
+        for folder in [
+            "src",
+            "actors",
+            "limits",
+            "packaging",
+            "protocols",
+            "scripts",
+            "testkit",
+            "benches",
+            "configs",
+            "examples",
+            "tests",
+        ] {
             gather(&root.join(folder), &mut files);
         }
-        for file in ["Cargo.toml", "clippy.toml", ".env.example", "run_api.ps1", "run_api.bat"] {
+        for file in ["Cargo.toml", "clippy.toml", "deny.toml", ".env.example", "run_api.ps1", "run_api.bat"] {
             files.push((root.join(file), std::fs::read_to_string(root.join(file)).unwrap()));
         }
         files.retain(|(path, _)| {
@@ -80,7 +96,11 @@ impl Code {
             return true;
         }
         if let Some(flag) = span.strip_prefix("--") {
-            return is_flag(flag.split(' ').next().unwrap_or_default());
+            return is_flag(flag.split(' ').next().unwrap_or_default()) || self.is_of_a_script(span);
+        }
+        // A place on a machine, as a package names it.
+        if ["/etc/", "/usr/", "/var/"].iter().any(|begin| span.starts_with(begin)) {
+            return self.files.iter().any(|(_, text)| text.contains(span));
         }
         if span.starts_with('/') || METHODS.iter().any(|method| span.starts_with(&format!("{method} "))) {
             return is_served(span) || is_above_a_route(span);
@@ -112,6 +132,13 @@ impl Code {
         let here = document.path.parent().unwrap_or(&self.root);
         let is_file_name = !span.contains('/') && self.files.iter().any(|(path, _)| path.ends_with(span));
         !path.is_empty() && (self.root.join(path).exists() || here.join(path).exists() || is_file_name)
+    }
+
+    /// A flag of a script, or one that scripts and packages give to others.
+    fn is_of_a_script(&self, flag: &str) -> bool {
+        let folders = ["scripts", "packaging"].map(|folder| self.root.join(folder));
+        let is_there = |path: &Path| folders.iter().any(|folder| path.starts_with(folder));
+        self.files.iter().any(|(path, text)| is_there(path) && text.contains(flag))
     }
 
     /// `--test NAME` and `--example NAME` of a cargo command.
@@ -195,7 +222,7 @@ fn gather(folder: &Path, files: &mut Vec<(PathBuf, String)>) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if path.is_dir() && !["target", "node_modules", ".venv", "corpus"].contains(&name.as_str()) {
             gather(&path, files);
-        } else if [".rs", ".toml", ".json", ".py", ".mjs", ".sh"].iter().any(|end| name.ends_with(end)) {
+        } else if ENDS.iter().any(|end| name.ends_with(end)) {
             files.extend(std::fs::read_to_string(&path).ok().map(|text| (path, text)));
         }
     }
