@@ -104,6 +104,7 @@ impl Gateway {
             admin_token,
             draining: AtomicBool::new(false),
             cut_off: CutOff::default(),
+            observer: Arc::default(),
         });
         let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
         let for_connections = Arc::clone(&front);
