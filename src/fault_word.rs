@@ -44,6 +44,7 @@ impl Fault {
             Self::NotFound { .. } => "not_found",
             Self::BadParameter { .. } => "bad_parameter",
             Self::UsageBusy { .. } => "usage_busy",
+            Self::LiveViewFull { .. } => "live_view_full",
             Self::LedgerUnreadable => "ledger_unreadable",
             Self::Bug => "bug",
         }

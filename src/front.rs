@@ -31,6 +31,7 @@ use crate::credentials::{Authenticator, Origin};
 use crate::cut_off::CutOff;
 use crate::fault::Fault;
 use crate::handlers;
+use crate::handlers::live::LiveView;
 use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
@@ -78,6 +79,8 @@ pub struct Front {
     pub cut_off: CutOff,
     /// What becomes of ended requests.
     pub observer: Arc<Observer>,
+    /// Who watches the live view.
+    pub live_view: LiveView,
 }
 
 /// One request, but for its body.
@@ -217,6 +220,12 @@ impl Front {
                 }
                 handlers::admin::answer(self, exchange, matched).await
             }
+            Access::AdminOrLocal => {
+                if !exchange.origin.is_local && !self.admin_token.opens(&exchange.headers) {
+                    return Err(Fault::NotAdmin);
+                }
+                handlers::metrics::answer(self).await
+            }
             Access::Client(endpoint) => self.for_client(exchange, matched, endpoint, body).await,
         }
     }
@@ -239,6 +248,7 @@ impl Front {
         }
         let client = self.identify(exchange).await?;
         exchange.trail.note(Step::Known { client: client.id.clone() });
+        self.observer.requests.keep(exchange.trail.record());
         if !client.may_use_endpoint(endpoint) {
             return Err(Fault::EndpointNotAllowed { endpoint });
         }
@@ -347,7 +357,7 @@ impl Exchange {
         let (request_id, method) = (self.id.as_str(), &self.method);
         match matched.map(|matched| matched.line.access) {
             Some(Access::Client(_)) => {}
-            Some(Access::Public | Access::Admin) => {
+            Some(Access::Public | Access::Admin | Access::AdminOrLocal) => {
                 tracing::debug!(request_id, %method, path = &*mask_keys(self.path_shown()), "request");
             }
             None => {

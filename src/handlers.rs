@@ -7,10 +7,13 @@ pub mod docs;
 pub mod generate;
 pub mod generative;
 pub mod kept;
+pub mod live;
+pub mod metrics;
 pub mod models;
 pub mod passed;
 pub mod plain;
 mod probes;
+mod requests;
 pub mod usage;
 
 use std::sync::Arc;

@@ -1,26 +1,55 @@
-//! What becomes of a request's record once the request has ended.
+//! What becomes of a request's record when the request has ended: a line in the log, numbers, a place among the
+//! last requests.
 //!
-//! Called   by the last handle of each request's trail, on whatever thread drops it.
+//! Owns     the request log and the metrics.
+//! Called   by the last handle of each request's trail, on whatever thread drops it; by the routes that show it.
 //! Fails    never, and never blocks: a reader that is gone or slow misses something, the request does not wait.
 
 use std::sync::Arc;
 
 use gateway_limits::Usd;
 
+use crate::metrics::Metrics;
+use crate::request_log::RequestLog;
 use crate::trail::{Audience, Outline, Record};
 
 /// Is told of every request's end.
-#[derive(Debug, Default)]
-pub struct Observer;
+#[derive(Debug)]
+pub struct Observer {
+    /// The last requests.
+    pub requests: RequestLog,
+    /// What is counted of all.
+    pub metrics: Metrics,
+}
+
+impl Observer {
+    /// One that has seen nothing yet.
+    ///
+    /// # Errors
+    /// When the metrics' names are not unique.
+    pub fn new() -> prometheus::Result<Self> {
+        Ok(Self { requests: RequestLog::default(), metrics: Metrics::new()? })
+    }
+}
 
 impl Audience for Observer {
     fn ended(&self, record: &Arc<Record>) {
-        record.outline(|outline| {
-            // Only what leads to a client's endpoint counts; the front door logs the rest.
+        let end = record.end();
+        let is_of_client = record.read(|steps, _| {
+            let outline = Outline::of(steps, end);
+            // Only what led to a client's endpoint counts; the front door logs the rest.
             if outline.endpoint.is_some() {
-                log(record, outline);
+                log(record, &outline);
+                self.metrics.ended(&outline, steps);
             }
+            outline.endpoint.map(|_| outline.client.is_some())
         });
+        let Some(is_of_client) = is_of_client else { return };
+        if !is_of_client {
+            // Whoever is known was kept from the start.
+            self.requests.keep_strangers(record);
+        }
+        self.requests.ended(record);
     }
 }
 

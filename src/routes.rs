@@ -61,6 +61,14 @@ pub enum Route {
     AdminProviders,
     /// What was used, out of the ledger.
     AdminUsage,
+    /// The last requests.
+    AdminRequests,
+    /// One of the last requests, decision by decision; the path's rest is its id.
+    AdminRequest,
+    /// Requests as they end, and the state each second.
+    AdminLive,
+    /// What is counted, for Prometheus.
+    Metrics,
 }
 
 /// Who may use a route.
@@ -72,6 +80,8 @@ pub enum Access {
     Client(&'static str),
     /// Whoever has the admin token.
     Admin,
+    /// Whoever is on this machine, and whoever has the admin token.
+    AdminOrLocal,
 }
 
 /// One line of the table. A path that ends in `/*` takes a rest.
@@ -91,10 +101,10 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
     Line { method, path, access, route }
 }
 
-use Access::{Admin, Client, Public};
+use Access::{Admin, AdminOrLocal, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 65] = [
+pub static ROUTES: [Line; 69] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -160,6 +170,10 @@ pub static ROUTES: [Line; 65] = [
     line(Method::GET, "/admin/clients/*", Admin, Route::AdminClient),
     line(Method::GET, "/admin/providers", Admin, Route::AdminProviders),
     line(Method::GET, "/admin/usage", Admin, Route::AdminUsage),
+    line(Method::GET, "/admin/requests", Admin, Route::AdminRequests),
+    line(Method::GET, "/admin/requests/*", Admin, Route::AdminRequest),
+    line(Method::GET, "/admin/live", Admin, Route::AdminLive),
+    line(Method::GET, "/metrics", AdminOrLocal, Route::Metrics),
 ];
 
 /// A route and the rest of its path.

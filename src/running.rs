@@ -25,9 +25,11 @@ use crate::admin_token::AdminToken;
 use crate::credentials::Authenticator;
 use crate::cut_off::CutOff;
 use crate::front::{self, Front};
+use crate::handlers::live::LiveView;
 use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
+use crate::observer::Observer;
 use crate::reload::{Origins, Reloader};
 use crate::settings::{LedgerSettings, Loaded};
 use crate::watch;
@@ -63,6 +65,9 @@ pub enum StartFault {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] StoreFault),
+    /// The metrics contradict each other.
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// An actor could not be started.
     #[error("the supervision tree did not start: {0}")]
     Tree(#[from] ractor::SpawnErr),
@@ -104,7 +109,8 @@ impl Gateway {
             admin_token,
             draining: AtomicBool::new(false),
             cut_off: CutOff::default(),
-            observer: Arc::default(),
+            observer: Arc::new(Observer::new()?),
+            live_view: LiveView::default(),
         });
         let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
         let for_connections = Arc::clone(&front);

@@ -61,6 +61,11 @@ pub enum Step {
     },
     /// Where it may go, the first choice first.
     Targets(Box<[Target]>),
+    /// A limit that is only watched would have refused it.
+    WouldRefuse {
+        /// The limit's name.
+        limit: &'static str,
+    },
     /// A target that is not, or no longer, considered.
     Dropped {
         /// Which.
@@ -187,9 +192,8 @@ impl Trail {
         let record = Record {
             beginning,
             arrived_at: SystemTime::now(),
-            audience,
             holders: AtomicU32::new(1),
-            state: Mutex::default(),
+            state: Mutex::new(State { audience: Some(audience), ..State::default() }),
         };
         Self { record: Arc::new(record) }
     }
@@ -238,8 +242,14 @@ impl Drop for Trail {
             let record = &self.record;
             let ended =
                 Some(End { after: record.beginning.arrived.elapsed(), panicked: std::thread::panicking() });
-            record.state().end = ended;
-            record.audience.ended(record);
+            let mut state = record.state();
+            state.end = ended;
+            // The audience may keep the record, which must not keep the audience.
+            let audience = state.audience.take();
+            drop(state);
+            if let Some(audience) = audience {
+                audience.ended(record);
+            }
         }
     }
 }
@@ -249,7 +259,6 @@ impl Drop for Trail {
 pub struct Record {
     beginning: Beginning,
     arrived_at: SystemTime,
-    audience: Arc<dyn Audience>,
     /// Trails on this record. Not the count of the `Arc`, which readers hold too.
     holders: AtomicU32,
     /// One request's own: two threads meet here only when an operator reads a running one.
@@ -272,6 +281,8 @@ struct State {
     /// How many attempts were begun.
     leases: u32,
     end: Option<End>,
+    /// Gone once it was told of the end.
+    audience: Option<Arc<dyn Audience>>,
 }
 
 impl Record {

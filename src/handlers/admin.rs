@@ -13,10 +13,11 @@ use warp::reply::Response;
 
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
+use crate::live::Live;
 use crate::respond;
 use crate::routes::{Matched, Route};
 
-use super::usage;
+use super::{live, requests, usage};
 
 /// Answers one request of an operator.
 pub async fn answer(
@@ -26,7 +27,7 @@ pub async fn answer(
 ) -> Result<Response, Fault> {
     let value = |body: Value| respond::json(body.to_string());
     let mut response = match matched.line.route {
-        Route::AdminTree => value(tree(front)),
+        Route::AdminTree => value(tree(front, &front.gateway.shared().tree().view())),
         Route::AdminReload => value(reload(front).await?),
         Route::AdminClients => value(clients(front).await?),
         Route::AdminClient => {
@@ -35,17 +36,21 @@ pub async fn answer(
             let client = client.ok_or_else(not_found)?;
             value(self::client(front, &client).await?)
         }
-        Route::AdminProviders => value(providers(front, exchange).await?),
+        Route::AdminProviders => value(providers(front, &exchange.live).await?),
         Route::AdminUsage => usage::answer(front, exchange).await?,
+        Route::AdminRequests => value(requests::list(front, &exchange.query)?),
+        Route::AdminRequest => value(requests::one(front, matched.rest)?),
+        Route::AdminLive => live::answer(front)?,
         _ => return Err(Fault::Bug),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-fn tree(front: &Front) -> Value {
+/// The tree, or what is to be shown of it, and what hangs on it.
+pub(super) fn tree(front: &Front, nodes: &[NodeView]) -> Value {
     let shared = front.gateway.shared();
-    let nodes: Vec<Value> = shared.tree().view().iter().map(node).collect();
+    let nodes: Vec<Value> = nodes.iter().map(node).collect();
     json!({
         "tree": nodes,
         "open_admissions": shared.open_admissions().len(),
@@ -93,7 +98,8 @@ async fn clients(front: &Front) -> Result<Value, Fault> {
     Ok(json!({ "clients": shown }))
 }
 
-async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
+/// One client and the state of its limits.
+pub(super) async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
     let view = front.gateway.inspect(client.id.clone()).await?;
     let amounts = |amount: fn(&Meter) -> u64| {
         let named = view.meters().map(|meter| {
@@ -122,13 +128,14 @@ async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
 }
 
 /// An amount of pico-dollars as a number of dollars, as near as a reader of JSON can have it.
-fn usd(pico: u64) -> Value {
+pub(super) fn usd(pico: u64) -> Value {
     Usd(pico).to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
-async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {
+/// All providers and the state of their keys.
+pub(super) async fn providers(front: &Front, live: &Live) -> Result<Value, Fault> {
     let keys = front.gateway.keys().await?;
-    let providers = exchange.live.settings.providers.values().map(|provider| {
+    let providers = live.settings.providers.values().map(|provider| {
         let own = keys.iter().filter(|key| key.provider == provider.name);
         json!({
             "name": &*provider.name,

@@ -97,6 +97,7 @@ impl<'a> Outline<'a> {
                 Step::Answered { status } => outline.status = Some(*status),
                 Step::Targets(_)
                 | Step::Dropped { .. }
+                | Step::WouldRefuse { .. }
                 | Step::Admitted { .. }
                 | Step::AttemptFailed { .. }
                 | Step::Waiting { .. }
