@@ -260,6 +260,7 @@ impl Call {
         let sent = Instant::now();
         match self.take_whole(&mut charge, sent, read).await {
             Ok(whole) => {
+                charge.committed();
                 charge.complete(whole.answer.usage, || whole.answer.counted);
                 Ok(whole)
             }
@@ -300,6 +301,7 @@ impl Call {
         let written = charge.written().await.map_err(|_| UpstreamFault::NotAccounted);
         match first.and_then(|first| written.map(|()| first)) {
             Ok((body, processing_ms)) => {
+                charge.committed();
                 let upstream_time = sent.elapsed();
                 Ok(Opened { held, scan, body, charge, processing_ms, upstream_time })
             }
@@ -464,6 +466,7 @@ async fn within<T>(
 
 fn settle_failed(charge: Charge, fault: UpstreamFault) -> UpstreamFault {
     let fault = fault.without_key(charge.lease());
+    charge.attempt_failed(fault.as_str(), fault.status());
     if fault == UpstreamFault::NotAccounted {
         charge.withheld();
     } else if fault.is_callers() {

@@ -6,29 +6,58 @@
 //!          caused until then: nothing before the request was sent, then the prompt, then the prompt and what
 //!          was relayed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_actors::dispatch::NotWritten;
 use gateway_actors::{Admission, Booking, Dispatch, Ending, Lease};
-use gateway_limits::{Grade, Usage};
+use gateway_limits::{Grade, Outcome, Price, Usage};
+use http::StatusCode;
+
+use crate::trail::{Step, Trail};
 
 /// How many upstreams a call asks in this version.
 const ATTEMPTS: u32 = 1;
+
+/// Tells the request's trail, when dropped, what was booked.
+#[derive(Debug)]
+struct Told {
+    trail: Trail,
+    price: Option<Price>,
+    /// What is booked unless something else is said.
+    booking: Booking,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let Booking { ending, usage, grade, attempts } = self.booking;
+        let spent = match self.booking.outcome(self.price.as_ref()) {
+            Outcome::Spent { cost, .. } => cost,
+            Outcome::Failed | Outcome::NeverSent => 0,
+        };
+        let cost = self.price.map(|_| spent);
+        let (ending, grade) = (ending.as_str(), grade.as_str());
+        self.trail.note(Step::Settled { ending, usage, grade, cost, attempts });
+    }
+}
 
 /// A call in progress, as the client's account sees it.
 #[derive(Debug)]
 pub struct Charge {
     admission: Admission,
     lease: Lease,
+    told: Told,
     prompt_tokens: u64,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
 }
 
 impl Charge {
-    /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate.
-    pub fn new(dispatch: Dispatch, prompt_tokens: u64) -> Self {
-        Self { admission: dispatch.admission, lease: dispatch.lease, prompt_tokens, cached_tokens: 0 }
+    /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate. The request's trail is told how it ends.
+    pub fn new(dispatch: Dispatch, prompt_tokens: u64, price: Option<Price>, trail: Trail) -> Self {
+        let Dispatch { admission, lease, .. } = dispatch;
+        let told = Told { trail, price, booking: Booking::NEVER_SENT };
+        Self { admission, lease, told, prompt_tokens, cached_tokens: 0 }
     }
 
     /// Whom to call.
@@ -51,6 +80,23 @@ impl Charge {
         self.cached_tokens = tokens;
     }
 
+    /// The first content, or the whole answer, goes to the client.
+    pub fn committed(&self) {
+        self.told.trail.note(Step::Committed);
+    }
+
+    /// The call failed before anything of its answer went out; `what` is a fixed word.
+    pub fn attempt_failed(&self, what: &'static str, status: Option<StatusCode>) {
+        let endpoint = self.lease.endpoint();
+        self.told.trail.note(Step::AttemptFailed {
+            provider: Arc::clone(&endpoint.provider),
+            key: Arc::clone(&endpoint.key_name),
+            what,
+            status: status.map(|status| status.as_u16()),
+            next: "answer",
+        });
+    }
+
     /// Waits until the reservation is written: nothing of the answer goes out before.
     ///
     /// # Errors
@@ -62,12 +108,13 @@ impl Charge {
     /// So much output has been relayed to the client, as counted from its text.
     pub fn relayed(&mut self, output: Usage) {
         let booking = Booking { ending: Ending::Left, ..self.counted(output) };
+        self.told.booking = booking;
         self.admission.if_dropped(booking);
     }
 
     /// The upstream refused the request for what it says: the tokens go back, the request stays counted.
     pub fn refused_upstream(self) {
-        self.admission.settle(Booking::without_usage(Ending::Refused, ATTEMPTS));
+        self.settle(Booking::without_usage(Ending::Refused, ATTEMPTS));
     }
 
     /// The upstream failed before anything reached the client: as above, and the key's health notes it.
@@ -78,14 +125,14 @@ impl Charge {
 
     /// Nothing of the answer was passed on, through no fault of the upstream's.
     pub fn withheld(self) {
-        self.admission.settle(Booking::without_usage(Ending::Failed, ATTEMPTS));
+        self.settle(Booking::without_usage(Ending::Failed, ATTEMPTS));
     }
 
     /// The upstream failed in the middle of its answer: what was relayed is paid for.
     pub fn cut(mut self, what: &'static str, output: Usage) {
         self.lease.failed(what);
         let booking = Booking { ending: Ending::Cut, ..self.counted(output) };
-        self.admission.settle(booking);
+        self.settle(booking);
     }
 
     /// The answer is complete; `reported` is what the upstream says it used. Without that it is what was
@@ -95,7 +142,13 @@ impl Charge {
             Some(usage) => Booking { attempts: ATTEMPTS, ..Booking::reported(self.with_cached(usage)) },
             None => self.counted(output()),
         };
-        self.admission.settle(booking);
+        self.settle(booking);
+    }
+
+    fn settle(self, booking: Booking) {
+        let Self { admission, mut told, .. } = self;
+        told.booking = booking;
+        admission.settle(booking);
     }
 
     /// A report that tells no cached tokens, with those of the head.

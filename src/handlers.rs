@@ -34,6 +34,7 @@ use crate::limit_headers;
 use crate::resolve::Resolved;
 use crate::respond;
 use crate::routes::Route;
+use crate::trail::Step;
 
 /// The largest output of a model that the table does not know.
 const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
@@ -167,8 +168,16 @@ async fn dispatch(
         Ok(answer) => answer?,
         Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
+    exchange.trail.note(Step::Admitted { tokens: ask.tokens, cost: ask.cost });
+    let endpoint = dispatch.lease.endpoint();
+    exchange.trail.note(Step::Leased {
+        provider: Arc::clone(&endpoint.provider),
+        key: Arc::clone(&endpoint.key_name),
+        model: Arc::clone(&target.model),
+        attempt: 1,
+    });
     let shown = Shown { target: resolved.target.clone(), limits: dispatch.limits, dropped: Vec::new() };
-    Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
+    Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens, price, exchange.trail.clone()), shown })
 }
 
 impl Shown {

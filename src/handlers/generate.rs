@@ -16,6 +16,7 @@ use crate::front::{Exchange, Front};
 use crate::resolve::{self, Missing};
 use crate::respond;
 use crate::surface::{self, Asked, Outgoing, Upstream};
+use crate::trail::Step;
 
 use super::ask::{Sent, call, created};
 use super::{Asking, Dispatched, cap, dispatch};
@@ -38,6 +39,8 @@ pub async fn generate(
     let (provider, model) = (request.provider.as_deref(), request.model.as_deref());
     let resolved = resolve::seed(settings, client, provider, model)?
         .map_err(|missing| missing_member(missing, provider))?;
+    let asked_model = model.unwrap_or(&resolved.target.model).into();
+    exchange.trail.note(Step::Asked { model: asked_model, stream: false });
     let default = client.max_tokens_limit.map_or(DEFAULT_MAX_TOKENS, |limit| limit.min(DEFAULT_MAX_TOKENS));
     let asked = request.max_tokens.unwrap_or(default);
     let cap = cap(client, Some(asked), None, "max_tokens")?;

@@ -2,6 +2,7 @@
 //! generateContent. Each reads its own form; the rest is `ask.rs`.
 
 use gateway_actors::Client;
+use gateway_actors::glob::is_model_name;
 use gateway_protocols::anthropic::MessagesRequest;
 use gateway_protocols::gemini::{self, GenerateRequest, Method as GeminiMethod};
 use gateway_protocols::openai::ChatRequest;
@@ -13,6 +14,7 @@ use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Asker, GROQ, Resolved};
 use crate::surface::Asked;
+use crate::trail::Step;
 
 use super::ask::{self, Question};
 use super::counted;
@@ -32,7 +34,7 @@ pub async fn chat(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let question = Question { asked, endpoint: CHAT, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
@@ -46,7 +48,7 @@ pub async fn messages(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
@@ -65,7 +67,7 @@ pub async fn responses(
         None => None,
     };
     let asked = Asked::Responses(request);
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let key = match earlier {
         Some((id, owner)) if owner.provider != resolved.target.provider => {
             return Err(Fault::NotFound { what: "response", name: id });
@@ -99,14 +101,23 @@ pub async fn gemini(
     let sse = form_urlencoded::parse(exchange.query.as_bytes())
         .any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };
     ask::answer(front, exchange, client, &resolved, question, in_flight).await
 }
 
 /// Finds the model that a body or path names.
-pub(super) fn resolved(exchange: &Exchange, client: &Client, model: Option<&str>) -> Result<Resolved, Fault> {
+pub(super) fn resolved(
+    exchange: &Exchange,
+    client: &Client,
+    model: Option<&str>,
+    stream: bool,
+) -> Result<Resolved, Fault> {
     let name = model.ok_or(Fault::NoModel)?;
+    // Whatever else stands there may be anything, also a prompt.
+    if is_model_name(name) {
+        exchange.trail.note(Step::Asked { model: name.into(), stream });
+    }
     let home = exchange.path.starts_with("/openai/").then_some(GROQ);
     resolve::model(&exchange.live.settings, Asker { client, home }, name)
 }

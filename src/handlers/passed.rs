@@ -59,7 +59,7 @@ pub async fn with_model(
 ) -> Result<Response, Fault> {
     let Passing { endpoint, is_free, key } = passing;
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
-    let resolved = resolved(exchange, client, Some(&named.name))?;
+    let resolved = resolved(exchange, client, Some(&named.name), false)?;
     served(&resolved, endpoint)?;
     let is_json = content_type(exchange).trim_start().starts_with("application/json");
     let asking = Asking {

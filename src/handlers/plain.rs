@@ -33,7 +33,7 @@ pub async fn embeddings(
 ) -> Result<Response, Fault> {
     const ENDPOINT: &str = "embeddings";
     let request = EmbeddingsRequest::read(body.bytes())?;
-    let resolved = resolved(exchange, client, request.model())?;
+    let resolved = resolved(exchange, client, request.model(), false)?;
     served(&resolved, ENDPOINT)?;
     let prompt_tokens = request.prompt_tokens();
     let price = price(exchange, &resolved);
@@ -59,7 +59,7 @@ pub async fn completions(
 ) -> Result<Response, Fault> {
     const ENDPOINT: &str = "completions";
     let request = CompletionsRequest::read(body.bytes())?;
-    let resolved = resolved(exchange, client, request.model())?;
+    let resolved = resolved(exchange, client, request.model(), request.stream())?;
     served(&resolved, ENDPOINT)?;
     let target = &resolved.target;
     let capability = exchange.live.settings.capabilities.of(&target.provider, &target.model);
