@@ -156,7 +156,9 @@ impl Front {
         let live = self.live.load_full();
         let (id, arrived) = (RequestId::new(), Instant::now());
         let client_request_id = client_request_id(&headers).cloned();
-        let beginning = Beginning { id: id.clone(), arrived, client_request_id, trace: None };
+        let telemetry = self.observer.telemetry.as_ref();
+        let trace = telemetry.map(|telemetry| telemetry.trace_of(&headers, id.number()));
+        let beginning = Beginning { id: id.clone(), arrived, client_request_id, trace };
         let exchange = Exchange {
             trail: Trail::begin(beginning, self.observer.clone()),
             id,

@@ -40,6 +40,7 @@ pub mod routes;
 pub mod running;
 pub mod settings;
 pub mod surface;
+pub mod telemetry;
 pub mod trace_context;
 pub mod trail;
 pub mod upstream;

@@ -59,6 +59,8 @@ pub struct Metrics {
     attempts: IntCounterVec,
     attempt_failures: IntCounterVec,
     recoveries: IntCounterVec,
+    /// Traced requests whose spans no collector took.
+    pub telemetry_lost: IntCounter,
     overhead: Histogram,
     models: ModelFamilies,
     clients: ClientFamilies,
@@ -131,6 +133,10 @@ impl Metrics {
                 "Streams that an upstream broke off and that went on elsewhere",
                 &["how"],
             )?,
+            telemetry_lost: families.add(IntCounter::new(
+                "gateway_telemetry_lost_requests_total",
+                "Traced requests whose spans no collector took",
+            )?)?,
             overhead: families.add(Histogram::with_opts(overhead.buckets(OVERHEAD_BUCKETS.to_vec()))?)?,
             models: ModelFamilies::new(&families)?,
             clients: ClientFamilies::new(&families)?,

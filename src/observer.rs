@@ -1,7 +1,7 @@
 //! What becomes of a request's record when the request has ended: a line in the log, numbers, a place among the
 //! last requests.
 //!
-//! Owns     the request log and the metrics.
+//! Owns     the request log, the metrics and the queue of what is exported.
 //! Called   by the last handle of each request's trail, on whatever thread drops it; by the routes that show it.
 //! Fails    never, and never blocks: a reader that is gone or slow misses something, the request does not wait.
 
@@ -11,7 +11,8 @@ use gateway_limits::Usd;
 
 use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
-use crate::trail::{Audience, Outline, Record};
+use crate::telemetry::Telemetry;
+use crate::trail::{Audience, Outline, Record, ms};
 
 /// Is told of every request's end.
 #[derive(Debug)]
@@ -20,15 +21,17 @@ pub struct Observer {
     pub requests: RequestLog,
     /// What is counted of all.
     pub metrics: Metrics,
+    /// What is exported, where there is a collector.
+    pub telemetry: Option<Telemetry>,
 }
 
 impl Observer {
-    /// One that has seen nothing yet.
+    /// One that has seen nothing yet and exports nothing.
     ///
     /// # Errors
     /// When the metrics' names are not unique.
     pub fn new() -> prometheus::Result<Self> {
-        Ok(Self { requests: RequestLog::default(), metrics: Metrics::new()? })
+        Ok(Self { requests: RequestLog::default(), metrics: Metrics::new()?, telemetry: None })
     }
 }
 
@@ -50,12 +53,14 @@ impl Audience for Observer {
             self.requests.keep_strangers(record);
         }
         self.requests.ended(record);
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.ended(record);
+        }
     }
 }
 
 /// One line for each request of a client.
 fn log(record: &Record, outline: &Outline<'_>) {
-    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     tracing::info!(
         request_id = record.id().as_str(),
         client_request_id = record.client_request_id(),

@@ -20,10 +20,12 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 pub use self::outline::{CLIENT_LEFT, Outline};
+pub use self::shown::{ms, usage, usd};
 use crate::request_id::RequestId;
 use crate::trace_context::TraceContext;
 
 mod outline;
+mod shown;
 
 /// Steps kept of one request. A common one has ten; every further attempt adds three.
 pub const STEPS_MAX: usize = 64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_actors::provider::KeyView;
 use gateway_actors::tree::NodeView;
 use gateway_actors::{Client, ClientId};
-use gateway_limits::{Meter, Usd};
+use gateway_limits::Meter;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::front::{Exchange, Front};
 use crate::live::Live;
 use crate::respond;
 use crate::routes::{Matched, Route};
+use crate::trail::usd;
 
 use super::{live, requests, usage};
 
@@ -125,11 +126,6 @@ pub(super) async fn client(front: &Front, client: &Client) -> Result<Value, Faul
         "debt": view.debt,
         "usd_debt": usd(view.cost_debt),
     }))
-}
-
-/// An amount of pico-dollars as a number of dollars, as near as a reader of JSON can have it.
-pub(super) fn usd(pico: u64) -> Value {
-    Usd(pico).to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 /// All providers and the state of their keys.

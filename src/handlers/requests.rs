@@ -4,19 +4,15 @@
 //! Bounded  by what the request log keeps; a list by [`LIMIT_MAX`].
 //! Fails    with the parameter that cannot be used, and for an id that is not kept (any more).
 
-use std::time::Duration;
-
-use gateway_actors::{ClientId, Target};
-use gateway_limits::Usage;
+use gateway_actors::ClientId;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::admin::usd;
 use super::usage::{ParameterFault, of_parameter, once};
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::request_id::RequestId;
-use crate::trail::{Noted, Outline, Record, Step};
+use crate::trail::{Noted, Outline, Record, ms, usage, usd};
 
 /// Requests that are listed when nobody says how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -144,24 +140,8 @@ pub(super) fn summary(record: &Record) -> Value {
     })
 }
 
-fn usage(usage: Usage) -> Value {
-    let Usage { input, cache_read, cache_write, output, reasoning } = usage;
-    json!({
-        "input": input,
-        "cache_read": cache_read,
-        "cache_write": cache_write,
-        "output": output,
-        "reasoning": reasoning,
-    })
-}
-
-/// Milliseconds, to the microsecond.
-fn ms(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
-}
-
 fn noted(Noted { at, step }: &Noted) -> Value {
-    let (name, members) = named(step);
+    let (name, members) = step.named();
     let mut shown = Map::new();
     shown.insert("at_ms".to_owned(), ms(*at).into());
     shown.insert("step".to_owned(), name.into());
@@ -169,60 +149,6 @@ fn noted(Noted { at, step }: &Noted) -> Value {
         shown.extend(members);
     }
     shown.into()
-}
-
-fn target(Target { provider, model }: &Target) -> String {
-    format!("{provider}/{model}")
-}
-
-/// A step's name and what it says.
-fn named(step: &Step) -> (&'static str, Value) {
-    match step {
-        Step::Routed { endpoint } => ("routed", json!({ "endpoint": endpoint })),
-        Step::Known { client } => ("known", json!({ "client": client.as_str() })),
-        Step::BodyRead { bytes } => ("body_read", json!({ "bytes": bytes })),
-        Step::Asked { model, stream } => ("asked", json!({ "model": model, "stream": stream })),
-        Step::Targets(targets) => {
-            ("targets", json!({ "targets": targets.iter().map(target).collect::<Vec<_>>() }))
-        }
-        Step::WouldRefuse { limit } => ("would_refuse", json!({ "limit": limit })),
-        Step::Dropped { target: dropped, why } => {
-            ("dropped", json!({ "target": target(dropped), "why": why }))
-        }
-        Step::Admitted { tokens, cost } => {
-            ("admitted", json!({ "tokens_reserved": tokens, "usd_reserved": usd(*cost) }))
-        }
-        Step::Refused { status, why } => ("refused", json!({ "status": status, "why": why })),
-        Step::Leased { provider, key, model, attempt } => (
-            "leased",
-            json!({ "provider": &**provider, "key": &**key, "model": &**model, "attempt": attempt }),
-        ),
-        Step::AttemptFailed { provider, key, what, status, next } => (
-            "attempt_failed",
-            json!({
-                "provider": &**provider,
-                "key": &**key,
-                "what": what,
-                "status": status,
-                "next": next,
-            }),
-        ),
-        Step::Waiting { what, time } => ("waiting", json!({ "for": what, "at_most_ms": ms(*time) })),
-        Step::Committed => ("committed", Value::Null),
-        Step::Restarted => ("restarted", Value::Null),
-        Step::Continued => ("continued", Value::Null),
-        Step::Settled { ending, usage: used, grade, cost, attempts } => (
-            "settled",
-            json!({
-                "ending": ending,
-                "usage": usage(*used),
-                "grade": grade,
-                "cost_usd": cost.map(usd),
-                "attempts": attempts,
-            }),
-        ),
-        Step::Answered { status } => ("answered", json!({ "status": status })),
-    }
 }
 
 #[cfg(test)]

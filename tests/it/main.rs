@@ -35,6 +35,7 @@ mod shutdown;
 mod smoke;
 mod supervision;
 mod surfaces;
+mod telemetry;
 mod upstream_status;
 mod upstream_trouble;
 mod usage;
