@@ -46,7 +46,8 @@ impl Drop for Told {
 pub struct Charge {
     admission: Admission,
     lease: Lease,
-    told: Told,
+    /// Boxed: a stream's phases would differ too much in size.
+    told: Box<Told>,
     prompt_tokens: u64,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
@@ -56,7 +57,7 @@ impl Charge {
     /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate. The request's trail is told how it ends.
     pub fn new(dispatch: Dispatch, prompt_tokens: u64, price: Option<Price>, trail: Trail) -> Self {
         let Dispatch { admission, lease, .. } = dispatch;
-        let told = Told { trail, price, booking: Booking::NEVER_SENT };
+        let told = Box::new(Told { trail, price, booking: Booking::NEVER_SENT });
         Self { admission, lease, told, prompt_tokens, cached_tokens: 0 }
     }
 

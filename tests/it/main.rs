@@ -25,6 +25,7 @@ mod limit_headers;
 mod limits;
 mod metrics;
 mod models;
+mod nothing_leaks;
 mod passthrough;
 mod program;
 mod races;
