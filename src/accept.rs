@@ -12,17 +12,20 @@
 //! ```text
 //! serve ── connection::run ── hyper ── exchange ── service
 //!               │ phase: which clock runs   └─ stream: one task per HTTP/2 stream
-//!               └ socket: tells phase what passes, lingers at the end
+//!               ├ handshake: TLS, where it is served
+//!               └ socket, outbound: tell phase what passes; lingers at the end
 //! ```
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, Uri};
 use http_body::Body;
 use hyper::service::Service;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -31,12 +34,14 @@ use tokio_util::sync::CancellationToken;
 mod bodies;
 mod connection;
 mod exchange;
+mod handshake;
+mod outbound;
 mod phase;
 mod socket;
 mod stream;
 
 pub use bodies::RequestBody;
-use connection::Shared;
+use connection::{Serving, Shared};
 
 /// What hyper takes as the error of an answer's body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,8 +58,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// The clocks and bounds of connections, read anew for each, so that a reload reaches the next one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionSettings {
+    /// What speaks TLS on the connection; `None` is plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
     /// From the first byte of a request head to its last, and from accept to the first byte.
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request.
@@ -74,7 +81,7 @@ impl ConnectionSettings {
             header_timeout: self.header_timeout.min(LONGEST_TIMEOUT),
             keep_alive: self.keep_alive.min(LONGEST_TIMEOUT),
             write_timeout: self.write_timeout.min(LONGEST_TIMEOUT),
-            max_connections: self.max_connections,
+            ..self
         }
     }
 }
@@ -162,9 +169,9 @@ pub async fn serve<S, B>(
         match accepted {
             Ok((stream, address)) => {
                 let peer = prepare(&stream, address);
-                let service = service.clone();
-                let shared = shared.clone();
-                connections.spawn(connection::run(stream, peer, service, on_panic, current, shared));
+                let (service, shared) = (service.clone(), shared.clone());
+                let serving = Serving { peer, service, on_panic, settings: current, shared };
+                connections.spawn(connection::run(stream, serving));
             }
             Err(error) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "a client left before it was accepted");

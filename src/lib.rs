@@ -42,6 +42,7 @@ pub mod routes;
 pub mod running;
 pub mod settings;
 pub mod surface;
+pub mod tls;
 pub mod upstream;
 pub mod usage_report;
 pub mod watch;

@@ -32,6 +32,7 @@ use crate::model_list::ModelList;
 use crate::reload::{Origins, Reloader};
 use crate::retirements::Retirements;
 use crate::settings::{LedgerSettings, Loaded};
+use crate::tls::Identity;
 use crate::watch;
 
 /// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
@@ -111,16 +112,18 @@ impl Gateway {
         });
         let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
         let for_connections = Arc::clone(&front);
+        let first = front.live.load().settings.server.tls.clone();
+        let is_tls = first.is_some();
         let connections = tokio::spawn(accept::serve(
             listener,
             TowerToHyperService::new(warp::service(front::filter(Arc::clone(&front)))),
             front::panicked,
-            move || connection_settings(&for_connections),
+            move || connection_settings(&for_connections, first.as_ref()),
             stop_accepting.clone(),
             kill.clone(),
         ));
         let watch = watch::start(&front);
-        Ok(Running { address, front, root, connections, watch, stop_accepting, kill })
+        Ok(Running { address, is_tls, front, root, connections, watch, stop_accepting, kill })
     }
 }
 
@@ -149,9 +152,14 @@ fn unix_ms() -> u64 {
     u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn connection_settings(front: &Front) -> ConnectionSettings {
-    let server = &front.live.load().settings.server;
+/// What the next connection gets. Whether it speaks TLS at all was settled when the gateway started, with the `first`
+/// certificate: a reload must not turn an open port into a plain one.
+fn connection_settings(front: &Front, first: Option<&Identity>) -> ConnectionSettings {
+    let live = front.live.load();
+    let server = &live.settings.server;
+    let identity = first.map(|first| server.tls.as_ref().unwrap_or(first));
     ConnectionSettings {
+        tls: identity.map(|identity| Arc::clone(identity.server_config())),
         header_timeout: server.header_timeout,
         keep_alive: server.keep_alive,
         write_timeout: server.write_timeout,
@@ -163,6 +171,7 @@ fn connection_settings(front: &Front) -> ConnectionSettings {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    is_tls: bool,
     front: Arc<Front>,
     root: RootEnded,
     connections: JoinHandle<()>,
@@ -175,6 +184,12 @@ impl Running {
     /// Where it listens: the real port, also when port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients find it: `https://HOST:PORT` or `http://HOST:PORT`.
+    pub fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// What its requests share: the tree's handle, the settings in force.

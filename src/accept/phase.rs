@@ -254,6 +254,7 @@ mod tests {
     use super::*;
 
     const SETTINGS: ConnectionSettings = ConnectionSettings {
+        tls: None,
         header_timeout: Duration::from_secs(10),
         keep_alive: Duration::from_secs(75),
         write_timeout: Duration::from_secs(60),

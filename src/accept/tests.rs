@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -36,6 +35,7 @@ const NEVER: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const PATIENT: ConnectionSettings = ConnectionSettings {
+    tls: None,
     header_timeout: NEVER,
     keep_alive: NEVER,
     write_timeout: NEVER,
@@ -76,7 +76,7 @@ impl Server {
             listener,
             service,
             panic_answer,
-            move || settings,
+            move || settings.clone(),
             stop.clone(),
             kill.clone(),
         ));

@@ -59,7 +59,8 @@ impl Program {
         let mut program = Self { child, address: String::new(), output, log };
         program.until("it to listen", |program| program.output().ends_with('\n')).await;
         let line = program.output();
-        let address = line.trim_end().strip_prefix("listening on http://");
+        let url = line.trim_end().strip_prefix("listening on ");
+        let address = url.and_then(|url| Some(url.split_once("://")?.1));
         program.address = address.unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
         program
     }
