@@ -17,10 +17,11 @@ use gateway_actors::ledger::{Backing, Recovered, Store, StoreFault, StoreSetting
 use gateway_actors::{ClientTable, Ended, RootEnded};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::accept::{self, ConnectionSettings};
+use crate::accept::{self, ConnectionSettings, Door};
 use crate::admin_token::AdminToken;
 use crate::audit::AuditLog;
 use crate::credentials::Authenticator;
@@ -31,12 +32,15 @@ use crate::live::Live;
 use crate::model_list::ModelList;
 use crate::reload::{Origins, Reloader};
 use crate::retirements::Retirements;
-use crate::settings::{LedgerSettings, Loaded};
+use crate::settings::{LedgerSettings, Loaded, ServerSettings};
 use crate::tls::Identity;
 use crate::watch;
 
 /// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
 const IDLE_CONNECTIONS_MAX: usize = 10_000;
+
+/// How often a ledger that another gateway has is asked for: what this adds to the pause of a hand-over, at most.
+const LOCK_PERIOD: Duration = Duration::from_millis(10);
 
 /// How long streams get to send their error event, once the grace is over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -85,14 +89,16 @@ impl Gateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Loaded { settings, clients, warnings } = loaded;
         let address = settings.server.listen;
-        let listener = accept::bind(address).map_err(|error| StartFault::Listen { address, error })?;
-        let address = listener.local_addr().map_err(|error| StartFault::Listen { address, error })?;
+        let unusable = |error| StartFault::Listen { address, error };
+        let door = open_door(&settings.server, &origins).map_err(unusable)?;
+        let address = door.address().map_err(unusable)?;
+        let hands_over = door.hands_over();
         let folder = &settings.data_dir;
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
         let audit = AuditLog::new(folder);
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
-        let (backing, recovered) = open_ledger(&settings.ledger)?;
+        let (backing, recovered) = open_ledger(&settings.ledger).await?;
         let clients = Arc::new(ClientTable::new(1, clients));
         let live = Live::new(settings, Arc::clone(&clients), None)?;
         let (gateway, root) = gateway_actors::start_with(clients, live.pools(), backing, recovered).await?;
@@ -115,7 +121,7 @@ impl Gateway {
         let first = front.live.load().settings.server.tls.clone();
         let is_tls = first.is_some();
         let connections = tokio::spawn(accept::serve(
-            listener,
+            door,
             TowerToHyperService::new(warp::service(front::filter(Arc::clone(&front)))),
             front::panicked,
             move || connection_settings(&for_connections, first.as_ref()),
@@ -123,18 +129,41 @@ impl Gateway {
             kill.clone(),
         ));
         let watch = watch::start(&front);
-        Ok(Running { address, is_tls, front, root, connections, watch, stop_accepting, kill })
+        Ok(Running { address, is_tls, hands_over, front, root, connections, watch, stop_accepting, kill })
     }
 }
 
-/// Opens the accounts, which takes a fraction of a second, before anything is served.
-fn open_ledger(settings: &LedgerSettings) -> Result<(Backing, Recovered), StoreFault> {
+/// The socket that was handed to this process, else one of its own.
+fn open_door(server: &ServerSettings, origins: &Origins) -> io::Result<Door> {
+    if !origins.ignore_environment
+        && let Some(door) = Door::inherited()?
+    {
+        tracing::info!("listening on the socket that was handed over; server.listen does not count");
+        return Ok(door);
+    }
+    Door::bind(server.listen, server.reuse_port)
+}
+
+/// Opens the accounts before anything is served: in a fraction of a second, or when the gateway that has them lets go
+/// within `[ledger] wait`.
+async fn open_ledger(settings: &LedgerSettings) -> Result<(Backing, Recovered), StoreFault> {
     let Some(durability) = settings.durability else {
         tracing::warn!("accounts end with this process: [ledger] durability is \"none\"");
         return Ok((Backing::Nothing, Recovered::default()));
     };
-    let settings = StoreSettings { path: settings.path.clone(), durability, keep_days: settings.keep_days };
-    let (store, recovered) = Store::open(settings, unix_ms())?;
+    let store = StoreSettings { path: settings.path.clone(), durability, keep_days: settings.keep_days };
+    let (deadline, mut waits) = (Instant::now() + settings.wait, false);
+    let (store, recovered) = loop {
+        match Store::open(store.clone(), unix_ms()) {
+            Err(StoreFault::InUse { holder, .. }) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut waits, true) {
+                    tracing::info!(holder, "another gateway has the ledger; waiting for it");
+                }
+                tokio::time::sleep(LOCK_PERIOD).await;
+            }
+            opened => break opened?,
+        }
+    };
     for warning in &recovered.warnings {
         tracing::warn!("{warning}");
     }
@@ -172,6 +201,8 @@ fn connection_settings(front: &Front, first: Option<&Identity>) -> ConnectionSet
 pub struct Running {
     address: SocketAddr,
     is_tls: bool,
+    /// Another process goes on listening at the address when this one stops.
+    hands_over: bool,
     front: Arc<Front>,
     root: RootEnded,
     connections: JoinHandle<()>,
@@ -214,9 +245,12 @@ impl Running {
     /// Stops: not ready, no new work, the grace for what runs, an error event for what is left, the tree.
     async fn stop(&mut self) {
         let server = self.front.live.load().settings.server.clone();
-        self.front.draining.store(true, Ordering::Release);
         self.watch.abort();
-        tokio::time::sleep(server.shutdown_delay).await;
+        // Whose successor listens already has nobody to send away.
+        if !self.hands_over {
+            self.front.draining.store(true, Ordering::Release);
+            tokio::time::sleep(server.shutdown_delay).await;
+        }
         self.stop_accepting.cancel();
         if tokio::time::timeout(server.shutdown_grace, &mut self.connections).await.is_err() {
             tracing::warn!("the grace is over; running requests are ended");

@@ -74,6 +74,8 @@ impl StopSignal {
 /// What all connections of one server share.
 #[derive(Clone, Default)]
 pub(super) struct Shared {
+    /// Another process goes on listening at the address when this server stops.
+    pub(super) hands_over: bool,
     pub(super) stop: Arc<StopSignal>,
     /// The tasks of HTTP/2 streams. One ends with its connection, a moment later.
     pub(super) streams: TaskTracker,
@@ -147,12 +149,16 @@ where
         Poll::Ready(())
     })
     .await;
-    let mut closing = false;
+    // Told to end: for the clocks, and for hyper.
+    let (mut closing, mut shut) = (false, false);
     let ended = std::future::poll_fn(|cx| {
         loop {
             if !closing && shared.stop.stopping.load(Ordering::Acquire) {
                 closing = true;
                 activity.lock().close(Instant::now());
+            }
+            if closing && !shut && (!shared.hands_over || activity.lock().ends_without_loss()) {
+                shut = true;
                 connection.as_mut().graceful_shutdown();
             }
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -163,8 +169,12 @@ where
             }
             match ready!(poll_clocks(alarm.as_mut(), &activity, &settings, cx)) {
                 Clock::KeepAlive => {
-                    closing = true;
+                    (closing, shut) = (true, true);
                     activity.lock().close(Instant::now());
+                    connection.as_mut().graceful_shutdown();
+                }
+                Clock::Closing if !shut => {
+                    shut = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 clock => return Poll::Ready(Err(Ended::TimeUp(clock))),

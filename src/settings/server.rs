@@ -19,6 +19,8 @@ use crate::tls::{Files, Identity, Unusable};
 pub struct ServerSettings {
     /// Where the gateway listens.
     pub listen: SocketAddr,
+    /// Whether another process may listen there too (`SO_REUSEPORT`), so that one can take over from the other.
+    pub reuse_port: bool,
     /// What it shows there in TLS; `None` is plain HTTP.
     pub tls: Option<Identity>,
     /// The largest request body, in bytes.
@@ -51,6 +53,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            reuse_port: false,
             tls: None,
             // 32 MiB: some 20 photographs in base64.
             max_body_bytes: 32 << 20,
@@ -103,6 +106,7 @@ impl ServerSettings {
             section.has("tls").then(|| identity(section.section("tls", report), folder, report)).flatten();
         let threads = section.get("threads", values::whole_u32(0, THREADS_MAX), report);
         let server = Self {
+            reuse_port: section.get("reuse_port", values::boolean, report).unwrap_or(false),
             tls,
             threads: threads.unwrap_or(default.threads),
             listen: section.get("listen", values::listen_address, report).unwrap_or(default.listen),

@@ -37,6 +37,7 @@ mod shutdown;
 mod smoke;
 mod supervision;
 mod surfaces;
+mod takeover;
 mod tls;
 mod upstream_status;
 mod upstream_trouble;
