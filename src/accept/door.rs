@@ -89,7 +89,8 @@ impl Door {
     }
 
     /// Closes the socket and returns what nobody else could accept: the kernel has given it to us, and would reset
-    /// it. What comes between the last accept and the close is reset all the same.
+    /// it. What comes between the last accept and the close is reset all the same, unless Linux moves it to the
+    /// other socket (`net.ipv4.tcp_migrate_req`, since 5.14, off by default).
     pub(super) fn close(self) -> Vec<(TcpStream, SocketAddr)> {
         let mut left = Vec::new();
         if self.successor == Successor::Address {
