@@ -17,6 +17,7 @@ mod crossed;
 mod docs;
 mod encoded_answers;
 mod examples;
+mod failover;
 mod flow;
 mod generate;
 mod hang_ups;
