@@ -238,8 +238,8 @@ fn judge(cell: Cell, got: &Got, text: &str, is_primary: bool) -> (Verdict, Strin
             let is_true = !is_checked || (model == "gpt-fallback" && !is_primary);
             if got == text && is_true { Verdict::Right } else { Verdict::Wrong }
         }
-        Got::Error { text: got } if text.starts_with(got.as_str()) => Verdict::CleanError,
-        Got::Error { .. } | Got::Broken { .. } => Verdict::Wrong,
+        Got::Error { text: got, .. } if text.starts_with(got.as_str()) => Verdict::CleanError,
+        Got::Error { .. } | Got::Broken(_) => Verdict::Wrong,
     };
     (verdict, detail)
 }

@@ -62,10 +62,10 @@ impl Api {
 pub enum Got {
     /// A whole answer: its text, its model, and why it ended.
     Answer { text: String, model: String, finish: String },
-    /// An error, and the text that came before it.
-    Error { text: String },
-    /// Neither.
-    Broken { why: String },
+    /// An error, what it said, and the text that came before it.
+    Error { text: String, said: String },
+    /// Neither, and why not.
+    Broken(String),
 }
 
 impl Got {
@@ -74,8 +74,8 @@ impl Got {
         if answer.status != 200 {
             let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             return match json["error"]["message"].as_str() {
-                Some(_) if answer.complete => Self::Error { text: String::new() },
-                _ => Self::Broken { why: format!("status {}: {}", answer.status, answer.text()) },
+                Some(said) if answer.complete => Self::Error { text: String::new(), said: said.to_owned() },
+                _ => Self::Broken(format!("status {}: {}", answer.status, answer.text())),
             };
         }
         let told = Told::of(api, stream, answer);
@@ -83,8 +83,8 @@ impl Got {
             (true, 0) => {
                 Self::Answer { text: told.text, model: told.model, finish: told.finish.unwrap_or_default() }
             }
-            (false, 1) => Self::Error { text: told.text },
-            _ => Self::Broken { why: format!("neither an end nor one error: {told:?}") },
+            (false, 1) => Self::Error { text: told.text, said: told.errors[0].to_string() },
+            _ => Self::Broken(format!("neither an end nor one error: {told:?}")),
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A model goes from a `primary` provider, which has the fault, to a `fallback`, which has none; both answer the same
 //! question with the same text, as an upstream does whose answers can be repeated. Texts are random in every run; the
-//! seed is printed, and `GRID_SEED` sets it. Clocks are a fortieth of the ones that the faults are named after
+//! seed is printed, and `GRID_SEED` sets it; `GRID_ONLY` runs only the faults that have this in their name. Clocks are a fortieth of the ones that the faults are named after
 //! ([`faults::SCALE`]), so that the whole grid takes about a minute.
 //!
 //! A client's verdict is *right* when it has the whole text exactly once and the accounts are what the answering
@@ -44,7 +44,7 @@ use faults::Fault;
 use futures_util::{StreamExt, stream};
 
 /// Cells that run at once: most of their time they wait for a clock.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 10;
 
 /// Clients of a cell.
 const LOADS: [usize; 2] = [1, 50];
@@ -53,8 +53,9 @@ const LOADS: [usize; 2] = [1, 50];
 const WHOLE_RUN: Duration = Duration::from_secs(90);
 
 fn cells() -> Vec<Cell> {
+    let only = std::env::var("GRID_ONLY").unwrap_or_default();
     let mut cells = Vec::new();
-    for fault in Fault::ALL {
+    for fault in Fault::ALL.into_iter().filter(|fault| fault.name().contains(&only)) {
         for api in Api::ALL {
             for clients in LOADS {
                 // Nothing of an answer that is not streamed is out before all of it is.
