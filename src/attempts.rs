@@ -215,6 +215,7 @@ impl<W: Writer> Attempts<W> {
             match asked {
                 Ok(whole) => {
                     let served = self.served_by(&charge);
+                    charge.committed();
                     charge.complete(whole.answer.usage, || whole.answer.counted);
                     return Ok((whole, served));
                 }
@@ -264,6 +265,7 @@ impl<W: Writer> Attempts<W> {
         W: StreamWriter,
     {
         let served = self.served_by(&charge);
+        charge.committed();
         let Begun { body, processing_ms, upstream_time } = begun;
         // Else the request is not needed any more.
         let mender = is_mendable.then(|| Box::new(self) as Box<dyn Mend>);
@@ -394,6 +396,12 @@ impl<W: Writer> Attempts<W> {
             self.free += 1;
             next = Next::Other { or_after: None };
         }
+        let word = match (may_go_on, next) {
+            (false, _) | (_, Next::Nothing) => "answer",
+            (true, Next::Same { .. }) => "same target",
+            (true, Next::Other { .. }) => "other target",
+        };
+        charge.attempt_failed(what, fault.as_ref().ok().and_then(UpstreamFault::status), word);
         let between = charge.failed(what, blame);
         let fault = match fault {
             Ok(fault) => Fault::of_call(&served.leg.target.provider, fault),
@@ -430,6 +438,7 @@ impl<W: Writer> Attempts<W> {
         self.tried.push(Tried { at, key: Arc::clone(&key), again });
         if again && let Next::Same { after } = next {
             let pause = after.map_or_else(|| pause(between.attempts()), |after| after + AFTER_WAIT);
+            between.waits("pause before the next attempt", pause);
             if !self.wait(pause).await {
                 return Err((Some(between), after));
             }
@@ -454,6 +463,7 @@ impl<W: Writer> Attempts<W> {
                 return Err((None, soonest));
             };
             wait = soonest.map_or(wait, |soonest| soonest.min(wait));
+            between.waits("a target to be free", wait + AFTER_WAIT);
             if !self.wait(wait + AFTER_WAIT).await {
                 return Err((Some(between), soonest));
             }

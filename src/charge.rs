@@ -6,20 +6,46 @@
 //!          caused until then: nothing before the request was sent, then the prompt, then the prompt and what
 //!          was relayed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_actors::dispatch::NotWritten;
 use gateway_actors::{Admission, Blame, Booking, Dispatch, Ending, GatewayHandle, Lease, Refusal, Tried};
-use gateway_limits::{Grade, Usage};
-use http::HeaderMap;
+use gateway_limits::{Grade, Outcome, Price, Usage};
+use http::{HeaderMap, StatusCode};
 
 use crate::quota;
+use crate::trail::{Step, Trail};
+
+/// Tells the request's trail, when dropped, what was booked.
+#[derive(Debug)]
+struct Told {
+    trail: Trail,
+    price: Option<Price>,
+    /// What is booked unless something else is said.
+    booking: Booking,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let Booking { ending, usage, grade, attempts } = self.booking;
+        let spent = match self.booking.outcome(self.price.as_ref()) {
+            Outcome::Spent { cost, .. } => cost,
+            Outcome::Failed | Outcome::NeverSent => 0,
+        };
+        let cost = self.price.map(|_| spent);
+        let (ending, grade) = (ending.as_str(), grade.as_str());
+        self.trail.note(Step::Settled { ending, usage, grade, cost, attempts });
+    }
+}
 
 /// A call in progress, as the client's account sees it.
 #[derive(Debug)]
 pub struct Charge {
     admission: Admission,
     lease: Lease,
+    /// Boxed: a stream's phases would differ too much in size.
+    told: Box<Told>,
     prompt_tokens: u64,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
@@ -41,16 +67,19 @@ struct Midway {
 #[derive(Debug)]
 pub struct Between {
     admission: Admission,
+    told: Box<Told>,
     prompt_tokens: u64,
     attempts: u32,
     midway: Midway,
 }
 
 impl Charge {
-    /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate.
-    pub fn new(dispatch: Dispatch, prompt_tokens: u64) -> Self {
+    /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate. The request's trail is told how it ends.
+    pub fn new(dispatch: Dispatch, prompt_tokens: u64, trail: Trail) -> Self {
         let Dispatch { admission, lease, .. } = dispatch;
-        Self { admission, lease, prompt_tokens, cached_tokens: 0, attempts: 1, midway: Midway::default() }
+        let told = Box::new(Told { trail, price: None, booking: Booking::NEVER_SENT });
+        let between = Between { admission, told, prompt_tokens, attempts: 0, midway: Midway::default() };
+        between.with(lease)
     }
 
     /// Whom to call.
@@ -101,6 +130,23 @@ impl Charge {
         self.cached_tokens = tokens;
     }
 
+    /// The first content, or the whole answer, goes to the client.
+    pub fn committed(&self) {
+        self.told.trail.note(Step::Committed);
+    }
+
+    /// The attempt failed; `what` and what is done about it are fixed words.
+    pub fn attempt_failed(&self, what: &'static str, status: Option<StatusCode>, next: &'static str) {
+        let endpoint = self.lease.endpoint();
+        self.told.trail.note(Step::AttemptFailed {
+            provider: Arc::clone(&endpoint.provider),
+            key: Arc::clone(&endpoint.key_name),
+            what,
+            status: status.map(|status| status.as_u16()),
+            next,
+        });
+    }
+
     /// Waits until the reservation is written: nothing of the answer goes out before.
     ///
     /// # Errors
@@ -112,6 +158,7 @@ impl Charge {
     /// So much output has been relayed to the client, as counted from its text.
     pub fn relayed(&mut self, output: Usage) {
         let booking = Booking { ending: Ending::Left, ..self.counted(output) };
+        self.told.booking = booking;
         self.admission.if_dropped(booking);
     }
 
@@ -121,10 +168,11 @@ impl Charge {
         if let Some(blame) = blame {
             self.lease.failed(what, blame);
         }
-        let Self { admission, lease, prompt_tokens, attempts, midway, .. } = self;
+        let Self { admission, lease, told, prompt_tokens, attempts, midway, .. } = self;
         drop(lease);
-        let mut between = Between { admission, prompt_tokens, attempts, midway };
+        let mut between = Between { admission, told, prompt_tokens, attempts, midway };
         let booking = between.booking(Ending::Failed);
+        between.told.booking = booking;
         between.admission.if_dropped(booking);
         between
     }
@@ -135,7 +183,7 @@ impl Charge {
             self.lease.failed(what, blame);
         }
         let booking = Booking { ending: Ending::Cut, ..self.counted(output) };
-        self.admission.settle(booking);
+        self.settle(booking);
     }
 
     /// The answer is complete; `reported` is what the upstream says it used. Without that it is what was
@@ -157,7 +205,13 @@ impl Charge {
             Some(usage) => Booking { attempts: self.attempts, ..Booking::reported(self.with_cached(usage)) },
             None => self.counted(output()),
         };
-        self.admission.settle(booking);
+        self.settle(booking);
+    }
+
+    fn settle(self, booking: Booking) {
+        let Self { admission, mut told, .. } = self;
+        told.booking = booking;
+        admission.settle(booking);
     }
 
     /// A report that tells no cached tokens, with those of the head.
@@ -192,24 +246,46 @@ impl Between {
         from: usize,
         tried: Vec<Tried>,
     ) -> Result<Charge, (Refusal, Option<Self>)> {
-        let Self { admission, prompt_tokens, attempts, midway } = self;
+        let Self { admission, told, prompt_tokens, attempts, midway } = self;
         match gateway.again(admission, priority, from, tried).await {
             Ok(Dispatch { admission, lease, .. }) => {
-                let attempts = attempts.saturating_add(1);
-                Ok(Charge { admission, lease, prompt_tokens, cached_tokens: 0, attempts, midway })
+                Ok(Self { admission, told, prompt_tokens, attempts, midway }.with(lease))
             }
             Err((refusal, admission)) => {
-                let again = admission.map(|admission| Self { admission, prompt_tokens, attempts, midway });
+                let again =
+                    admission.map(|admission| Self { admission, told, prompt_tokens, attempts, midway });
                 Err((refusal, again))
             }
         }
+    }
+
+    /// The next attempt: with this lease.
+    fn with(self, lease: Lease) -> Charge {
+        let Self { admission, mut told, prompt_tokens, attempts, midway } = self;
+        let attempts = attempts.saturating_add(1);
+        told.price = admission.plan().at(lease.at()).price;
+        let endpoint = lease.endpoint();
+        told.trail.note(Step::Leased {
+            provider: Arc::clone(&endpoint.provider),
+            key: Arc::clone(&endpoint.key_name),
+            model: Arc::clone(&lease.target().model),
+            attempt: attempts,
+        });
+        Charge { admission, lease, told, prompt_tokens, cached_tokens: 0, attempts, midway }
+    }
+
+    /// Somebody is waited for.
+    pub fn waits(&self, what: &'static str, time: Duration) {
+        self.told.trail.note(Step::Waiting { what, time });
     }
 
     /// The end of it: the upstream failed, or refused what the request says. The tokens go back, the request stays
     /// counted.
     pub fn end(self, is_callers: bool) {
         let booking = self.booking(if is_callers { Ending::Refused } else { Ending::Failed });
-        self.admission.settle(booking);
+        let Self { admission, mut told, .. } = self;
+        told.booking = booking;
+        admission.settle(booking);
     }
 
     /// Without a word to the client this ending, and else the answer's being cut.

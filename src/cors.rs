@@ -1,4 +1,5 @@
-//! Calls from browsers of other sites: allowed for the origins in `cors_origins`, and never on `/admin`.
+//! Calls from browsers of other sites: allowed for the origins in `cors_origins`, and never on what is an operator's: `/admin`
+//! and `/metrics`.
 //!
 //! The Fetch standard's CORS protocol. Without configured origins nothing is sent, and OPTIONS is a 405.
 
@@ -16,7 +17,8 @@ fn allowed(exchange: &Exchange) -> Option<&HeaderValue> {
     let origins = &exchange.live.settings.server.cors_origins;
     let origin = exchange.headers.get(ORIGIN)?;
     let is_listed = origins.iter().any(|listed| listed == "*" || listed.as_bytes() == origin.as_bytes());
-    (is_listed && !exchange.path.starts_with("/admin")).then_some(origin)
+    let is_operators = exchange.path.starts_with("/admin") || exchange.path == "/metrics";
+    (is_listed && !is_operators).then_some(origin)
 }
 
 /// The answer to a browser's question whether it may call, if it asks and may.

@@ -202,6 +202,12 @@ pub enum Fault {
         /// How many may be at once.
         max: usize,
     },
+    /// As many watch the live view as may at once.
+    #[error("{max} watch the live view already; close one")]
+    LiveViewFull {
+        /// How many may.
+        max: usize,
+    },
     /// The ledger's file cannot be read.
     #[error("the ledger cannot be read right now; the log says why")]
     LedgerUnreadable,

@@ -32,14 +32,17 @@ use crate::credentials::{Authenticator, Origin};
 use crate::cut_off::CutOff;
 use crate::fault::Fault;
 use crate::handlers;
+use crate::handlers::live::LiveView;
 use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
+use crate::observer::Observer;
 use crate::reload::Reloader;
 use crate::request_id::RequestId;
 use crate::respond;
 use crate::retirements::Retirements;
 use crate::routes::{self, Access, Matched, NoMatch, Route};
+use crate::trail::{Beginning, Step, Trail};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -78,6 +81,10 @@ pub struct Front {
     pub draining: AtomicBool,
     /// Cancelled when what runs must end.
     pub cut_off: CutOff,
+    /// What becomes of ended requests.
+    pub observer: Arc<Observer>,
+    /// Who watches the live view.
+    pub live_view: LiveView,
 }
 
 /// One request, but for its body.
@@ -101,6 +108,8 @@ pub struct Exchange {
     pub arrived: Instant,
     /// The settings it is judged by, whatever a reload does meanwhile.
     pub live: Arc<Live>,
+    /// What is decided about it.
+    pub trail: Trail,
 }
 
 /// The service's filter: every request, whatever it is.
@@ -149,11 +158,17 @@ impl Front {
         D: Buf,
     {
         let live = self.live.load_full();
+        let (id, arrived) = (RequestId::new(), Instant::now());
+        let client_request_id = client_request_id(&headers).cloned();
+        let telemetry = self.observer.telemetry.as_ref();
+        let trace = telemetry.map(|telemetry| telemetry.trace_of(&headers, id.number()));
+        let beginning = Beginning { id: id.clone(), arrived, client_request_id, trace };
         let exchange = Exchange {
-            id: RequestId::new(),
+            trail: Trail::begin(beginning, self.observer.clone()),
+            id,
             origin: Origin::of(peer, &headers, &live.settings.server.trusted_proxies),
             dialect: Dialect::of_path(path),
-            arrived: Instant::now(),
+            arrived,
             path: path.to_owned(),
             query,
             method,
@@ -168,18 +183,18 @@ impl Front {
         };
         let mut response = match routed {
             Ok(response) => response,
-            Err(fault) => respond::respond(exchange.dialect, &fault, exchange.id.as_str()),
+            Err(fault) => {
+                let response = respond::respond(exchange.dialect, &fault, exchange.id.as_str());
+                let status = response.status().as_u16();
+                exchange.trail.note(Step::Refused { status, why: fault.word() });
+                response
+            }
         };
+        exchange.trail.note(Step::Answered { status: response.status().as_u16() });
         exchange.sign(response.headers_mut());
         cors::allow(&exchange, response.headers_mut());
-        tracing::info!(
-            request_id = exchange.id.as_str(),
-            method = %exchange.method,
-            path = &*mask_keys(exchange.path_shown()),
-            status = response.status().as_u16(),
-            head_ms = exchange.arrived.elapsed().as_secs_f64() * 1e3,
-            "request"
-        );
+        // The request lasts until its answer's last byte: `accept.rs` keeps the trail until then.
+        response.extensions_mut().insert(exchange.trail.clone());
         response
     }
 
@@ -188,7 +203,9 @@ impl Front {
         S: Stream<Item = Result<D, warp::Error>> + Send,
         D: Buf,
     {
-        let matched = match routes::find(&exchange.method, &exchange.path) {
+        let found = routes::find(&exchange.method, &exchange.path);
+        exchange.log_unless_clients(found.as_ref().ok());
+        let matched = match found {
             Ok(matched) => matched,
             Err(NoMatch::Method(allow)) => {
                 if let Some(preflight) = cors::preflight(exchange, &allow) {
@@ -211,6 +228,12 @@ impl Front {
                 let body = if takes_body { Some(self.read(exchange, body).await?) } else { None };
                 handlers::admin::answer(self, exchange, matched, body).await
             }
+            Access::AdminOrLocal => {
+                if !exchange.origin.is_local && !self.admin_token.opens(&exchange.headers) {
+                    return Err(Fault::NotAdmin);
+                }
+                handlers::metrics::answer(self).await
+            }
             Access::Client(endpoint) => self.for_client(exchange, matched, endpoint, body).await,
         }
     }
@@ -227,10 +250,13 @@ impl Front {
         S: Stream<Item = Result<D, warp::Error>> + Send,
         D: Buf,
     {
+        exchange.trail.note(Step::Routed { endpoint });
         if self.draining.load(Ordering::Acquire) {
             return Err(Fault::Draining);
         }
         let client = self.identify(exchange).await?;
+        exchange.trail.note(Step::Known { client: client.id.clone() });
+        self.observer.requests.keep(exchange.trail.record());
         if !client.may_use_endpoint(endpoint) {
             return Err(Fault::EndpointNotAllowed { endpoint });
         }
@@ -319,7 +345,9 @@ impl Front {
         };
         let length =
             exchange.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Ok(read_body(body, length, &limits, &self.budget).await?)
+        let body = read_body(body, length, &limits, &self.budget).await?;
+        exchange.trail.note(Step::BodyRead { bytes: body.bytes().len() });
+        Ok(body)
     }
 }
 
@@ -330,12 +358,23 @@ impl Exchange {
             headers.insert(&REQUEST_ID, self.id.header());
         }
         headers.insert(&X_REQUEST_ID, self.id.header());
-        let theirs = self.headers.get(&X_REQUEST_ID).filter(|value| {
-            let length = 1..=CLIENT_REQUEST_ID_MAX;
-            length.contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
-        });
-        if let Some(theirs) = theirs {
+        if let Some(theirs) = client_request_id(&self.headers) {
             headers.insert(&X_CLIENT_REQUEST_ID, theirs.clone());
+        }
+    }
+
+    /// A line for what no client's request is: what comes to no route shows a wrong base URL, the rest is probes
+    /// and operators. A client's request has its line at its end.
+    fn log_unless_clients(&self, matched: Option<&Matched<'_>>) {
+        let (request_id, method) = (self.id.as_str(), &self.method);
+        match matched.map(|matched| matched.line.access) {
+            Some(Access::Client(_)) => {}
+            Some(Access::Public | Access::Admin | Access::AdminOrLocal) => {
+                tracing::debug!(request_id, %method, path = &*mask_keys(self.path_shown()), "request");
+            }
+            None => {
+                tracing::info!(request_id, %method, path = &*mask_keys(self.path_shown()), "no such route");
+            }
         }
     }
 
@@ -344,6 +383,14 @@ impl Exchange {
         let end = self.path.floor_char_boundary(PATH_SHOWN_MAX);
         &self.path[..end]
     }
+}
+
+/// The caller's own id, where it is one that can be logged and sent back.
+fn client_request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(&X_REQUEST_ID).filter(|value| {
+        let length = 1..=CLIENT_REQUEST_ID_MAX;
+        length.contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    })
 }
 
 /// `application/json`, any `+json`, with any parameters.

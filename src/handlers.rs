@@ -7,10 +7,13 @@ pub mod docs;
 pub mod generate;
 pub mod generative;
 pub mod kept;
+pub mod live;
+pub mod metrics;
 pub mod models;
 pub mod passed;
 pub mod plain;
 mod probes;
+mod requests;
 pub mod usage;
 
 use std::sync::Arc;
@@ -31,6 +34,7 @@ use crate::limit_headers;
 use crate::resolve::{Leg, RetiredModel};
 use crate::respond;
 use crate::routes::Route;
+use crate::trail::Step;
 
 /// The largest output of a model that the table does not know.
 const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
@@ -180,10 +184,12 @@ async fn dispatch(
     let (limits, would_refuse) = (dispatch.limits, dispatch.would_refuse);
     if let Some(denied) = would_refuse {
         let (request_id, client, limit) = (exchange.id.as_str(), client.id.as_str(), denied.limit.as_str());
+        exchange.trail.note(Step::WouldRefuse { limit });
         tracing::info!(request_id, client, limit, %denied, "would be refused, were its limits not in shadow");
     }
+    exchange.trail.note(Step::Admitted { tokens: ask.tokens, cost: ask.cost });
     let shown = Shown { limits, would_refuse, warning: None };
-    Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens), shown })
+    Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens, exchange.trail.clone()), shown })
 }
 
 impl Shown {

@@ -383,6 +383,7 @@ fn needs_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("server.threads", before.server.threads != after.server.threads),
         ("server.max_in_flight", before.server.max_in_flight != after.server.max_in_flight),
         ("data", before.data_dir != after.data_dir),
+        ("telemetry", before.telemetry != after.telemetry),
         ("ledger", before.ledger != after.ledger),
         ("GATEWAY_ADMIN_TOKEN", before.admin_token != after.admin_token),
     ];

@@ -223,6 +223,7 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::TooManyInFlight { .. }
         | Fault::Draining
         | Fault::UsageBusy { .. }
+        | Fault::LiveViewFull { .. }
         | Fault::LedgerUnreadable => Looks::overloaded(None),
         Fault::Bug => Looks::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None),
     }

@@ -75,6 +75,14 @@ pub enum Route {
     AdminHealth,
     /// The last changes.
     AdminAudit,
+    /// The last requests.
+    AdminRequests,
+    /// One of the last requests, decision by decision; the path's rest is its id.
+    AdminRequest,
+    /// Requests as they end, and the state each second.
+    AdminLive,
+    /// What is counted, for Prometheus.
+    Metrics,
 }
 
 /// Who may use a route.
@@ -86,6 +94,8 @@ pub enum Access {
     Client(&'static str),
     /// Whoever has the admin token.
     Admin,
+    /// Whoever is on this machine, and whoever has the admin token.
+    AdminOrLocal,
 }
 
 /// Ids below this path hold no slash.
@@ -109,10 +119,10 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
     Line { method, path, access, route }
 }
 
-use Access::{Admin, Client, Public};
+use Access::{Admin, AdminOrLocal, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 72] = [
+pub static ROUTES: [Line; 76] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -185,6 +195,10 @@ pub static ROUTES: [Line; 72] = [
     line(Method::GET, "/admin/usage", Admin, Route::AdminUsage),
     line(Method::GET, "/admin/health", Admin, Route::AdminHealth),
     line(Method::GET, "/admin/audit", Admin, Route::AdminAudit),
+    line(Method::GET, "/admin/requests", Admin, Route::AdminRequests),
+    line(Method::GET, "/admin/requests/*", Admin, Route::AdminRequest),
+    line(Method::GET, "/admin/live", Admin, Route::AdminLive),
+    line(Method::GET, "/metrics", AdminOrLocal, Route::Metrics),
 ];
 
 /// A route and the rest of its path.

@@ -26,12 +26,15 @@ use crate::audit::AuditLog;
 use crate::credentials::Authenticator;
 use crate::cut_off::CutOff;
 use crate::front::{self, Front};
+use crate::handlers::live::LiveView;
 use crate::handlers::usage::UsageReader;
 use crate::live::Live;
 use crate::model_list::ModelList;
+use crate::observer::Observer;
 use crate::reload::{Origins, Reloader};
 use crate::retirements::Retirements;
 use crate::settings::{LedgerSettings, Loaded};
+use crate::telemetry::{Exporting, Telemetry};
 use crate::watch;
 
 /// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
@@ -65,6 +68,12 @@ pub enum StartFault {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] StoreFault),
+    /// The metrics contradict each other.
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The exporter of traces and metrics cannot be set up.
+    #[error("[telemetry] cannot be used: {0}")]
+    Telemetry(reqwest::Error),
     /// An actor could not be started.
     #[error("the supervision tree did not start: {0}")]
     Tree(#[from] ractor::SpawnErr),
@@ -93,6 +102,13 @@ impl Gateway {
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
         let (backing, recovered) = open_ledger(&settings.ledger)?;
         let clients = Arc::new(ClientTable::new(1, clients));
+        let mut observer = Observer::new()?;
+        let to_export = settings.telemetry.otlp_endpoint.clone().map(|endpoint| {
+            let lost = observer.metrics.telemetry_lost.clone();
+            let (telemetry, records) = Telemetry::new(&settings.telemetry, lost);
+            observer.telemetry = Some(telemetry);
+            (endpoint, settings.telemetry.clone(), records)
+        });
         let live = Live::new(settings, Arc::clone(&clients), None)?;
         let (gateway, root) = gateway_actors::start_with(clients, live.pools(), backing, recovered).await?;
         let front = Arc::new(Front {
@@ -108,6 +124,8 @@ impl Gateway {
             admin_token,
             draining: AtomicBool::new(false),
             cut_off: CutOff::default(),
+            observer: Arc::new(observer),
+            live_view: LiveView::default(),
         });
         let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
         let for_connections = Arc::clone(&front);
@@ -120,7 +138,10 @@ impl Gateway {
             kill.clone(),
         ));
         let watch = watch::start(&front);
-        Ok(Running { address, front, root, connections, watch, stop_accepting, kill })
+        let exporting = to_export
+            .map(|(endpoint, settings, records)| Exporting::start(&settings, &endpoint, &front, records));
+        let exporting = exporting.transpose().map_err(StartFault::Telemetry)?;
+        Ok(Running { address, front, root, connections, watch, exporting, stop_accepting, kill })
     }
 }
 
@@ -167,6 +188,7 @@ pub struct Running {
     root: RootEnded,
     connections: JoinHandle<()>,
     watch: AbortOnDropHandle<()>,
+    exporting: Option<Exporting>,
     stop_accepting: CancellationToken,
     kill: CancellationToken,
 }
@@ -212,5 +234,8 @@ impl Running {
             }
         }
         self.front.gateway.stop().await;
+        if let Some(exporting) = self.exporting.take() {
+            exporting.finish().await;
+        }
     }
 }

@@ -13,6 +13,7 @@ mod prices;
 mod providers;
 mod retries;
 mod server;
+mod telemetry;
 mod timeouts;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ pub use prices::row_of;
 pub use providers::{KeySettings, KeySource, ProviderKind, ProviderSettings, Providers, QueueSettings};
 pub use retries::Retries;
 pub use server::ServerSettings;
+pub use telemetry::TelemetrySettings;
 pub use timeouts::{TimeoutOverrides, Timeouts};
 
 use crate::clients_dir;
@@ -86,6 +88,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How often a failed call is tried again.
     pub retries: Retries,
+    /// Where traces and metrics are sent.
+    pub telemetry: TelemetrySettings,
     /// Providers by name.
     pub providers: Providers,
     /// Aliases, clocks and retirements by model.
@@ -163,6 +167,7 @@ impl Settings {
         let timeouts = Timeouts::default()
             .overridden_by(&TimeoutOverrides::read(top.section("timeouts", report), report));
         let retries = Retries::read(top.section("retries", report), report);
+        let telemetry = TelemetrySettings::read(top.section("telemetry", report), env, report);
         let surroundings = providers::Surroundings { built_in: &built_in, folder, env, timeouts };
         let providers = surroundings.read(top.section("providers", report), report);
         let models = ModelTable::read(top.section("models", report), &providers, report);
@@ -174,6 +179,7 @@ impl Settings {
             ledger,
             timeouts,
             retries,
+            telemetry,
             models,
             capabilities: Capabilities::read(&folder.join(MODELS_FILE), &providers, report),
             default_provider: default_provider(env, &providers, report),

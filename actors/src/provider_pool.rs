@@ -403,7 +403,8 @@ impl ProviderPool {
         if !job.way.is_last_chance {
             match was_here {
                 Some(provider) if *provider == state.settings.name => {
-                    if !state.retries.take(now, &state.settings.retries) {
+                    // What nobody here may be asked for is no retry.
+                    if may_be_asked(state, &job) && !state.retries.take(now, &state.settings.retries) {
                         return self.elsewhere(state, job);
                     }
                 }
@@ -507,10 +508,13 @@ impl ProviderPool {
             }
             is_anyone_up = true;
             let tried = job.tried(name).map(|tried| tried.again);
-            if tried == Some(false) {
-                continue;
-            }
             match member.fit(&model, now) {
+                // Not by this request any more; when its caller may come again is worth saying.
+                Fit::Resting { until, is_limited, .. } if tried == Some(false) => {
+                    job.note_soonest(until, is_limited);
+                }
+                Fit::Empty { until } => job.note_soonest(until, true),
+                _ if tried == Some(false) => {}
                 Fit::Ready if tried.is_some() => again.offer(index),
                 Fit::Ready => ready.offer(index),
                 Fit::Trial(trial) if take(member, &model, trial) => {
@@ -524,7 +528,6 @@ impl ProviderPool {
                 }
                 Fit::Trial(_) => job.note_soonest(now + TRIAL_WAIT, false),
                 Fit::TrialIsOut { is_limited } => job.note_soonest(now + TRIAL_WAIT, is_limited),
-                Fit::Empty { until } => job.note_soonest(until, true),
             }
         }
         if !is_anyone_up {
@@ -631,6 +634,19 @@ impl ProviderPool {
         state.settings = settings;
         Ok(())
     }
+}
+
+/// Whether this request may ask any key of this pool, for any of its targets here.
+fn may_be_asked(state: &PoolState, job: &Job) -> bool {
+    let own = job.plan.candidates().iter().enumerate();
+    let mut own = own.filter(|(_, candidate)| candidate.target.provider == state.settings.name);
+    own.any(|(at, _)| {
+        let keys = state.members.iter().map(|member| &member.key.endpoint.key_name);
+        let is_spent = |key: &Arc<str>| {
+            job.way.tried.iter().any(|tried| tried.at == at && tried.key == *key && !tried.again)
+        };
+        keys.into_iter().any(|key| !is_spent(key))
+    })
 }
 
 fn has_room(state: &PoolState) -> bool {

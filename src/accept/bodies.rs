@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::phase::SharedActivity;
 use super::stream::OWED_SINCE;
+use crate::trail::Trail;
 
 /// A request's body, as the service gets it.
 #[derive(Debug)]
@@ -77,12 +78,13 @@ pub(super) struct AnswerBody<B> {
     body: Option<B>,
     http2: bool,
     _in_flight: InFlight,
+    _trail: Option<Trail>,
 }
 
 impl<B> AnswerBody<B> {
-    /// `None` is the body of an answer that has none.
-    pub(super) fn new(body: Option<B>, http2: bool, in_flight: InFlight) -> Self {
-        Self { body, http2, _in_flight: in_flight }
+    /// `None` is the body of an answer that has none. The request's trail ends with the answer.
+    pub(super) fn new(body: Option<B>, http2: bool, in_flight: InFlight, trail: Option<Trail>) -> Self {
+        Self { body, http2, _in_flight: in_flight, _trail: trail }
     }
 }
 

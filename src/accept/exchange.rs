@@ -21,6 +21,7 @@ use hyper::service::Service;
 use super::bodies::{AnswerBody, InFlight, RequestBody};
 use super::phase::SharedActivity;
 use super::{PanicAnswer, Panicked, Peer, Query};
+use crate::trail::Trail;
 
 /// Hands a request to the service and watches over it until its answer has gone.
 pub(super) fn exchange<S, B>(
@@ -91,7 +92,8 @@ fn counted<B: Body>(
     } else {
         Some(body)
     };
-    Response::from_parts(parts, AnswerBody::new(body, http2, in_flight))
+    let trail = parts.extensions.remove::<Trail>();
+    Response::from_parts(parts, AnswerBody::new(body, http2, in_flight, trail))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -4,11 +4,11 @@
 //! Fails    with a [`Fault`]; what an operator did wrong is told in full.
 
 mod changes;
-mod clients;
+pub(super) mod clients;
 mod health;
-mod providers;
+pub(super) mod providers;
 mod recent_changes;
-mod tree;
+pub(super) mod tree;
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::front::{Exchange, Front};
 use crate::respond;
 use crate::routes::{Matched, Route};
 
-use super::usage;
+use super::{live, requests, usage};
 
 /// Whether a route has something to be read in the request's body.
 pub fn takes_body(route: Route) -> bool {
@@ -43,7 +43,7 @@ pub async fn answer(
         || Author::Admin { address: exchange.origin.address, request_id: exchange.id.as_str().to_owned() };
     let id = matched.rest;
     let mut response = match (matched.line.route, &body) {
-        (Route::AdminTree, _) => value(tree::tree(front)),
+        (Route::AdminTree, _) => value(tree::tree(front, &front.gateway.shared().tree().view())),
         (Route::AdminHealth, _) => value(health::health(front)),
         (Route::AdminAudit, _) => value(recent_changes::answer(front, exchange).await?),
         (Route::AdminReload, _) => value(changes::reload(front, author()).await?),
@@ -59,8 +59,11 @@ pub async fn answer(
         (Route::AdminClientRotate, Some(body)) => changes::rotate(front, author(), id, body).await?,
         (Route::AdminClientDisable, _) => changes::set_disabled(front, author(), id, true).await?,
         (Route::AdminClientEnable, _) => changes::set_disabled(front, author(), id, false).await?,
-        (Route::AdminProviders, _) => value(providers::providers(front, exchange).await?),
+        (Route::AdminProviders, _) => value(providers::providers(front, &exchange.live).await?),
         (Route::AdminUsage, _) => usage::answer(front, exchange).await?,
+        (Route::AdminRequests, _) => value(requests::list(front, &exchange.query)?),
+        (Route::AdminRequest, _) => value(requests::one(front, id)?),
+        (Route::AdminLive, _) => live::answer(front)?,
         _ => return Err(Fault::Bug),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -35,7 +35,7 @@ pub async fn messages(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let request = gateway_protocols::anthropic::MessagesRequest::read_count_tokens(body.bytes())?;
-    let resolved = resolved(exchange, client, request.model())?;
+    let resolved = resolved(exchange, client, request.model(), false)?;
     let model = &*resolved.first().target.model;
     let renamed = request.rewrite((request.model() != Some(model)).then_some(model), None);
     let tokens =
@@ -106,7 +106,7 @@ pub(super) async fn gemini(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let request = gateway_protocols::gemini::CountRequest::read(body.bytes())?;
-    let resolved = resolved(exchange, client, Some(model))?;
+    let resolved = resolved(exchange, client, Some(model), false)?;
     let counting = Counting {
         protocol: Protocol::Gemini,
         path: surface::gemini_path(&resolved.first().target.model, "countTokens"),

@@ -22,8 +22,10 @@ use crate::request_id::RequestId;
 use crate::resolve::{self, Leg, Missing, Resolved};
 use crate::respond;
 use crate::surface::{self, Asked, Outgoing, Upstream};
+use crate::trail::Step;
 
 use super::ask::{Sent, course, created, passed_upstream, request};
+use super::generative::note_targets;
 use super::{Asking, Dispatched, affordable, cap, dispatch};
 
 /// The endpoint's name in the ledger.
@@ -43,7 +45,10 @@ pub async fn generate(
     let (provider, model) = (request.provider.as_deref(), request.model.as_deref());
     let resolved = resolve::seed(&exchange.live.settings, client, provider, model)?
         .map_err(|missing| missing_member(missing, provider))?;
+    let asked_model = model.unwrap_or(&resolved.first().target.model).into();
+    exchange.trail.note(Step::Asked { model: asked_model, stream: false });
     let Resolved { mut legs, retired, .. } = resolved;
+    note_targets(exchange, &legs);
     affordable(exchange, client, &mut legs)?;
     let default = client.max_tokens_limit.map_or(DEFAULT_MAX_TOKENS, |limit| limit.min(DEFAULT_MAX_TOKENS));
     let asked = request.max_tokens.unwrap_or(default);

@@ -2,6 +2,7 @@
 //! generateContent. Each reads its own form; the rest is `ask.rs`.
 
 use gateway_actors::Client;
+use gateway_actors::glob::is_model_name;
 use gateway_protocols::anthropic::MessagesRequest;
 use gateway_protocols::gemini::{self, GenerateRequest, Method as GeminiMethod};
 use gateway_protocols::openai::ChatRequest;
@@ -11,8 +12,9 @@ use warp::reply::Response;
 use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
-use crate::resolve::{self, Asker, GROQ, Resolved};
+use crate::resolve::{self, Asker, GROQ, Leg, Resolved};
 use crate::surface::Asked;
+use crate::trail::Step;
 
 use super::ask::{self, Question};
 use super::counted;
@@ -32,7 +34,7 @@ pub async fn chat(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let question = Question { asked, endpoint: CHAT, key: None, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -46,7 +48,7 @@ pub async fn messages(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -65,7 +67,7 @@ pub async fn responses(
         None => None,
     };
     let asked = Asked::Responses(request);
-    let mut resolved = resolved(exchange, client, asked.model())?;
+    let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let key = match earlier {
         Some((id, owner)) => {
             // Nobody else has it.
@@ -103,14 +105,30 @@ pub async fn gemini(
     let sse = form_urlencoded::parse(exchange.query.as_bytes())
         .any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };
-    let resolved = resolved(exchange, client, asked.model())?;
+    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let question = Question { asked, endpoint: MESSAGES, key: None, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
 /// Finds the model that a body or path names.
-pub(super) fn resolved(exchange: &Exchange, client: &Client, model: Option<&str>) -> Result<Resolved, Fault> {
+pub(super) fn resolved(
+    exchange: &Exchange,
+    client: &Client,
+    model: Option<&str>,
+    stream: bool,
+) -> Result<Resolved, Fault> {
     let name = model.ok_or(Fault::NoModel)?;
+    // Whatever else stands there may be anything, also a prompt.
+    if is_model_name(name) {
+        exchange.trail.note(Step::Asked { model: name.into(), stream });
+    }
     let home = exchange.path.starts_with("/openai/").then_some(GROQ);
-    resolve::model(&exchange.live.settings, Asker { client, home }, name)
+    let resolved = resolve::model(&exchange.live.settings, Asker { client, home }, name)?;
+    note_targets(exchange, &resolved.legs);
+    Ok(resolved)
+}
+
+/// Tells the request's trail where it may go.
+pub(super) fn note_targets(exchange: &Exchange, legs: &[Leg]) {
+    exchange.trail.note(Step::Targets(legs.iter().map(|leg| leg.target.clone()).collect()));
 }

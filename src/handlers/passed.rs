@@ -60,7 +60,7 @@ pub async fn with_model(
 ) -> Result<Response, Fault> {
     let Passing { endpoint, is_free, key } = passing;
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
-    let mut resolved = resolved(exchange, client, Some(&named.name))?.alone();
+    let mut resolved = resolved(exchange, client, Some(&named.name), false)?.alone();
     served(&mut resolved.legs, endpoint)?;
     if !is_free {
         affordable(exchange, client, &mut resolved.legs)?;

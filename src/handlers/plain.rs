@@ -35,7 +35,7 @@ pub async fn embeddings(
 ) -> Result<Response, Fault> {
     const ENDPOINT: &str = "embeddings";
     let request = EmbeddingsRequest::read(body.bytes())?;
-    let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model())?;
+    let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model(), false)?;
     served(&mut legs, ENDPOINT)?;
     affordable(exchange, client, &mut legs)?;
     let prompt_tokens = request.prompt_tokens();
@@ -80,7 +80,7 @@ pub async fn completions(
 ) -> Result<Response, Fault> {
     const ENDPOINT: &str = "completions";
     let request = CompletionsRequest::read(body.bytes())?;
-    let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model())?;
+    let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model(), request.stream())?;
     served(&mut legs, ENDPOINT)?;
     affordable(exchange, client, &mut legs)?;
     let capabilities = &exchange.live.settings.capabilities;

@@ -35,8 +35,11 @@ const NAME_SHOWN_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterFault {
     /// Nobody knows it.
-    #[error("unknown; the parameters are client, from, to, by and format")]
-    Unknown,
+    #[error("unknown; the parameters are {known}")]
+    Unknown {
+        /// Those that are known.
+        known: &'static str,
+    },
     /// It is there twice.
     #[error("given twice; give it once")]
     Repeated,
@@ -49,11 +52,14 @@ pub enum ParameterFault {
     /// Nobody knows it, where there is one parameter.
     #[error("unknown; the one parameter is limit")]
     NotLimit,
-    /// The number is none, or out of its range.
-    #[error("write a whole number from 1 to {most}")]
+    /// It is no status, nor a class of them.
+    #[error("not a status; write one such as 429, or a class such as 5xx")]
+    Status,
+    /// It is no number, too small or too large.
+    #[error("not a number from 1 to {max}")]
     Limit {
         /// The largest.
-        most: usize,
+        max: usize,
     },
     /// The form is none that programs read.
     #[error("unknown form; use json or csv")]
@@ -115,7 +121,7 @@ fn asked(query: &str) -> Result<(Question, Format), Fault> {
             "to" => value.parse().map_err(ParameterFault::from).and_then(|day| once(&mut to, day)),
             "by" => value.parse().map_err(ParameterFault::from).and_then(|columns| once(&mut by, columns)),
             "format" => form(&value).and_then(|form| once(&mut format, form)),
-            _ => Err(ParameterFault::Unknown),
+            _ => Err(ParameterFault::Unknown { known: "client, from, to, by and format" }),
         };
         set.map_err(|fault| of_parameter(&name, fault))?;
     }
@@ -123,8 +129,8 @@ fn asked(query: &str) -> Result<(Question, Format), Fault> {
     Ok((question, format.unwrap_or(Format::Json)))
 }
 
-/// Takes a value where none was before.
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), ParameterFault> {
+/// Takes a parameter's value where none was before.
+pub(super) fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), ParameterFault> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(ParameterFault::Repeated),
@@ -138,7 +144,7 @@ fn form(written: &str) -> Result<Format, ParameterFault> {
     }
 }
 
-/// The fault of a parameter, whose name is cut to a length that a person reads.
+/// What is wrong with a parameter of a query; its name is cut to a length that a person reads.
 pub(super) fn of_parameter(name: &str, fault: ParameterFault) -> Fault {
     let name = name[..name.floor_char_boundary(NAME_SHOWN_MAX)].to_owned();
     Fault::BadParameter { name, fault }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gateway_testkit::Reply;
 
+use crate::client::Api;
+
 /// By how much the clocks of a real gateway are shortened: 20 s are half a second here.
 pub const SCALE: u32 = 40;
 
@@ -33,6 +35,7 @@ pub enum Fault {
     MalformedEvent,
     MalformedEventLater,
     NoDone,
+    NoTerminalResponse,
     ContextLength,
     ContentFilter,
     CutAndNoPrefill,
@@ -41,7 +44,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BusyOnce,
         Self::BusyForGood,
         Self::FailsOnce,
@@ -54,6 +57,7 @@ impl Fault {
         Self::MalformedEvent,
         Self::MalformedEventLater,
         Self::NoDone,
+        Self::NoTerminalResponse,
         Self::ContextLength,
         Self::ContentFilter,
         Self::CutAndNoPrefill,
@@ -76,6 +80,7 @@ impl Fault {
             Self::MalformedEvent => "one malformed event, first",
             Self::MalformedEventLater => "one malformed event, after 20 words",
             Self::NoDone => "no terminal event",
+            Self::NoTerminalResponse => "no terminal event of the Responses API",
             Self::ContextLength => "context length exceeded",
             Self::ContentFilter => "content filter",
             Self::CutAndNoPrefill => "cut, and the fallback refuses a prefill",
@@ -84,12 +89,15 @@ impl Fault {
         }
     }
 
-    /// Whether it can befall an answer that is not streamed.
-    pub fn applies_to_whole(self) -> bool {
-        !matches!(
-            self,
-            Self::LateFirstToken | Self::MalformedEvent | Self::MalformedEventLater | Self::NoDone
-        )
+    /// Whether it can befall an answer of this shape.
+    pub fn applies(self, api: Api, stream: bool) -> bool {
+        match self {
+            // What ends a stream of the Responses API holds its usage and says whether the answer is whole.
+            Self::NoDone => stream && api != Api::Responses,
+            Self::NoTerminalResponse => stream && api == Api::Responses,
+            Self::LateFirstToken | Self::MalformedEvent | Self::MalformedEventLater => stream,
+            _ => true,
+        }
     }
 
     /// Whether a stream breaks off behind its first content.
@@ -100,6 +108,7 @@ impl Fault {
                 | Self::StallAfter20Words
                 | Self::CutAndNoPrefill
                 | Self::MalformedEventLater
+                | Self::NoTerminalResponse
         )
     }
 
@@ -125,7 +134,7 @@ impl Fault {
             Self::StallAfter20Words => right.stall_after_head(),
             Self::MalformedEvent => right.malformed_event_after(0),
             Self::MalformedEventLater => right.malformed_event_after(20),
-            Self::NoDone => right.without_done(),
+            Self::NoDone | Self::NoTerminalResponse => right.without_done(),
             Self::ContextLength => Reply::error(400),
             Self::ContentFilter => Reply::blocked(),
             Self::Outage if since < OUTAGE => Reply::error(503),

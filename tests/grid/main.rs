@@ -59,9 +59,9 @@ fn cells() -> Vec<Cell> {
         for api in Api::ALL {
             for clients in LOADS {
                 // Nothing of an answer that is not streamed is out before all of it is.
-                let whole = fault.applies_to_whole().then_some((false, Midstream::Error));
-                let streamed = [(true, Midstream::Error), (true, Midstream::Restart)];
-                for (stream, midstream) in whole.into_iter().chain(streamed) {
+                let shapes =
+                    [(false, Midstream::Error), (true, Midstream::Error), (true, Midstream::Restart)];
+                for (stream, midstream) in shapes.into_iter().filter(|shape| fault.applies(api, shape.0)) {
                     cells.push(Cell { fault, stream, api, clients, midstream });
                 }
             }
@@ -70,7 +70,8 @@ fn cells() -> Vec<Cell> {
     cells
 }
 
-/// The verdict that a cell must have.
+/// The verdict that a cell must have. A better one is no fault: an upstream that was slow for another reason is not
+/// asked, and the fallback has answered.
 fn expected(cell: &Cell) -> Verdict {
     let is_lost = cell.stream && cell.midstream == Midstream::Error && cell.fault.breaks_off();
     if is_lost { Verdict::CleanError } else { Verdict::Right }
@@ -96,7 +97,7 @@ async fn no_fault_of_an_upstream_gives_a_client_a_wrong_answer() {
     }
     let unexpected: Vec<String> = results
         .iter()
-        .filter(|(cell, outcome)| outcome.verdict != expected(cell))
+        .filter(|(cell, outcome)| outcome.verdict > expected(cell))
         .map(|(cell, outcome)| format!("{cell}: {:?}, {}", outcome.verdict, outcome.detail))
         .collect();
     assert!(

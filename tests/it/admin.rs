@@ -60,7 +60,9 @@ async fn admin_routes_open_to_the_token_alone() {
     assert!(token.len() >= 32, "too long to be guessed");
     let (right, doubled) = (bearer(&token), format!("Bearer {token}{token}"));
     let cut = bearer(&token[..token.len() - 1]);
-    for line in ROUTES.iter().filter(|line| line.access == Access::Admin) {
+    // These two are in `explain.rs`: one has no end, and one needs a request that there was.
+    let is_special = |path| ["/admin/live", "/admin/requests/*"].contains(&path);
+    for line in ROUTES.iter().filter(|line| line.access == Access::Admin && !is_special(line.path)) {
         let path = line.path.replace('*', "ada");
         let ask = |lines: &[(&str, &str)]| {
             let request = Request::new(line.method.as_str(), &path);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use gateway_actors::Client;
-use gateway_limits::{Meter, Usd};
+use gateway_limits::Meter;
 use serde_json::{Value, json};
 
 use crate::client_members::members;
 use crate::fault::Fault;
 use crate::front::Front;
+use crate::trail::usd;
 
 /// All clients, by id.
 pub(super) async fn clients(front: &Front) -> Result<Value, Fault> {
@@ -22,8 +23,8 @@ pub(super) async fn clients(front: &Front) -> Result<Value, Fault> {
     Ok(json!({ "clients": shown }))
 }
 
-/// One client.
-pub(super) async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
+/// One client and the state of its limits.
+pub(in crate::handlers) async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
     let view = front.gateway.inspect(client.id.clone()).await?;
     let amounts = |amount: fn(&Meter) -> u64| {
         let named = view.meters().map(|meter| {
@@ -50,9 +51,4 @@ pub(super) async fn client(front: &Front, client: &Client) -> Result<Value, Faul
         "usd_debt": usd(view.cost_debt),
         "settings": members(client),
     }))
-}
-
-/// An amount of pico-dollars as a number of dollars, as near as a reader of JSON can have it.
-fn usd(pico: u64) -> Value {
-    Usd(pico).to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }

@@ -4,12 +4,13 @@ use gateway_actors::provider::KeyView;
 use serde_json::{Value, json};
 
 use crate::fault::Fault;
-use crate::front::{Exchange, Front};
+use crate::front::Front;
+use crate::live::Live;
 
 /// The providers of the settings in force, in their order.
-pub(super) async fn providers(front: &Front, exchange: &Exchange) -> Result<Value, Fault> {
+pub(in crate::handlers) async fn providers(front: &Front, live: &Live) -> Result<Value, Fault> {
     let keys = front.gateway.keys().await?;
-    let providers = exchange.live.settings.providers.values().map(|provider| {
+    let providers = live.settings.providers.values().map(|provider| {
         let own = keys.iter().filter(|key| key.provider == provider.name);
         json!({
             "name": &*provider.name,

@@ -33,7 +33,7 @@ fn limit(query: &str) -> Result<usize, Fault> {
             "limit" if limit.is_some() => Some(ParameterFault::Repeated),
             "limit" => {
                 limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                limit.is_none().then_some(ParameterFault::Limit { most: LIMIT_MAX })
+                limit.is_none().then_some(ParameterFault::Limit { max: LIMIT_MAX })
             }
             _ => Some(ParameterFault::NotLimit),
         };

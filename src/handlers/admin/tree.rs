@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::front::Front;
 
-/// The tree at this moment, and what is open in it.
-pub(super) fn tree(front: &Front) -> Value {
+/// The tree, or what is to be shown of it, and what is open in it.
+pub(in crate::handlers) fn tree(front: &Front, nodes: &[NodeView]) -> Value {
     let shared = front.gateway.shared();
-    let nodes: Vec<Value> = shared.tree().view().iter().map(node).collect();
+    let nodes: Vec<Value> = nodes.iter().map(node).collect();
     json!({
         "tree": nodes,
         "open_admissions": shared.open_admissions().len(),

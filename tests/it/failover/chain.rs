@@ -95,23 +95,24 @@ async fn failed_attempts_cost_nothing_and_price_and_model_are_those_of_the_targe
 }
 
 #[tokio::test]
-async fn the_reservation_covers_the_dearest_target_or_nobody_is_asked() {
+async fn the_reservation_covers_the_dearest_target() {
     // A hundred tokens cost a cent at the second provider, and a ten-thousandth of a dollar at the first.
     let setting = Setting { models: PRICES, ..Setting::default() };
-    let pair = Pair::build(setting, |builder| {
-        builder
-            .client("poor", json!({"budget": {"usd_per_day": "0.005"}}))
-            .client("rich", json!({"budget": {"usd_per_day": "1"}}))
-    })
-    .await;
-    let ask = |client: &str| {
+    let pair =
+        Pair::build(setting, |builder| builder.client("bob", json!({"budget": {"usd_per_day": "0.02"}})))
+            .await;
+    let ask = |model: &str| {
         let messages = json!([{"role": "user", "content": "hi"}]);
-        chat_with(client, json!({"model": "both", "max_tokens": 100, "messages": messages}))
+        chat_with("bob", json!({"model": model, "max_tokens": 100, "stream": true, "messages": messages}))
     };
-    let refused = pair.gateway.ask(&ask("poor")).await;
-    assert_eq!(refused.status, 429, "{}", refused.text());
-    assert_eq!(pair.requests(), (0, 0));
-    by(&pair.gateway.ask(&ask("rich")).await, "first", 1);
+    pair.first.script(Reply::stream(["held ", "open"]).stall_after(1));
+    let mut client = pair.gateway.connect().await;
+    assert_eq!(client.open(&ask("both")).await.status, 200);
+    let refused = pair.gateway.ask(&ask("both")).await;
+    assert_eq!(refused.status, 429, "there is not a second cent: {}", refused.text());
+    by(&pair.gateway.ask(&ask("first/gpt-one")).await, "first", 1);
+    assert_eq!(pair.requests(), (2, 0));
+    client.hang_up();
     pair.ends().await;
 }
 

@@ -12,6 +12,8 @@ use super::{Pair, Setting, by, question};
 /// What follows a failure of the first target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
+    /// The request is sent once more, on another connection: it may never have been read.
+    Resent,
     /// It is asked once more.
     Same,
     /// The other one is asked.
@@ -30,7 +32,7 @@ fn error(status: u16, code: &str) -> Reply {
 }
 
 fn rows() -> Vec<(&'static str, Reply, bool, Then, bool)> {
-    use Then::{Other, Same, Told};
+    use Then::{Other, Resent, Same, Told};
     let text = || Reply::text("never seen");
     let soon = Reply::error(429).without_header("retry-after").header("retry-after-ms", "50");
     let later = Reply::error(429).without_header("retry-after-ms").header("retry-after", "2");
@@ -41,8 +43,8 @@ fn rows() -> Vec<(&'static str, Reply, bool, Then, bool)> {
         ("429 that does not say when", unsaid, false, Other, BLAMED),
         ("500", Reply::error(500), false, Same, BLAMED),
         ("500 for a stream", Reply::error(500), true, Same, BLAMED),
-        ("closed before a byte", Reply::close(), false, Same, BLAMED),
-        ("reset before a byte", Reply::reset(), true, Same, BLAMED),
+        ("closed before a byte", Reply::close(), false, Resent, FORGIVEN),
+        ("reset before a byte", Reply::reset(), true, Resent, FORGIVEN),
         ("408", Reply::error(408), false, Other, BLAMED),
         ("502", Reply::error(502), false, Other, BLAMED),
         ("503", Reply::error(503), true, Other, BLAMED),
@@ -84,13 +86,15 @@ async fn every_failure_is_followed_by_what_the_table_says() {
         let pair = Pair::start(Setting { first: clocks, ..Setting::default() }).await;
         pair.first.script(reply);
         let answer = pair.ask("both", stream).await;
+        println!("{what}");
         match then {
+            Then::Resent => by(&answer, "first", 1),
             Then::Same => by(&answer, "first", 2),
             Then::Other => by(&answer, "second", 2),
             Then::Told(status) => assert_eq!(answer.status, status, "{what}: {}", answer.text()),
         }
         let asked = match then {
-            Then::Same => (2, 0),
+            Then::Resent | Then::Same => (2, 0),
             Then::Other => (1, 1),
             Then::Told(_) => (1, 0),
         };
@@ -98,7 +102,7 @@ async fn every_failure_is_followed_by_what_the_table_says() {
         assert!(!answer.text().contains("never seen"), "{what}: {}", answer.text());
         assert_eq!(pair.key("first").await.health.failed, u64::from(is_blamed), "{what}");
         let billed = match then {
-            Then::Same => 8,
+            Then::Resent | Then::Same => 8,
             Then::Other => 11,
             Then::Told(_) => 0,
         };
