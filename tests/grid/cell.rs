@@ -17,7 +17,7 @@ use crate::faults::{Fault, OUTAGE, WORDS, scaled};
 const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 /// Between two questions of a client during an outage.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// `midstream` of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +223,7 @@ async fn ask(cell: Cell, address: String, (number, text): (u64, String)) -> Aske
 }
 
 fn judge(cell: Cell, got: &Got, text: &str, is_primary: bool) -> (Verdict, String) {
-    let detail = format!("{got:?} for {text:?}");
+    let detail = format!("{} for {text:?}", got.told());
     let verdict = match got {
         Got::Answer { text: got, finish, .. } if cell.fault == Fault::ContentFilter => {
             let finish = finish.to_lowercase();

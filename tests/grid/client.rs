@@ -87,4 +87,13 @@ impl Got {
             _ => Self::Broken(format!("neither an end nor one error: {told:?}")),
         }
     }
+
+    /// In words, for whoever reads a failed run.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Answer { text, model, finish } => format!("{model} ended with {finish:?}: {text:?}"),
+            Self::Error { text, said } => format!("error {said:?} behind {text:?}"),
+            Self::Broken(why) => why.clone(),
+        }
+    }
 }

@@ -49,8 +49,9 @@ const AT_ONCE: usize = 10;
 /// Clients of a cell.
 const LOADS: [usize; 2] = [1, 50];
 
-/// The whole run may take so long; a cell that hangs ends sooner, as wrong.
-const WHOLE_RUN: Duration = Duration::from_secs(90);
+/// The whole run may take so long on a machine that is busy with other things too; a cell that hangs ends sooner, as
+/// wrong.
+const WHOLE_RUN: Duration = Duration::from_secs(240);
 
 fn cells() -> Vec<Cell> {
     let only = std::env::var("GRID_ONLY").unwrap_or_default();

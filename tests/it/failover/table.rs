@@ -86,7 +86,6 @@ async fn every_failure_is_followed_by_what_the_table_says() {
         let pair = Pair::start(Setting { first: clocks, ..Setting::default() }).await;
         pair.first.script(reply);
         let answer = pair.ask("both", stream).await;
-        println!("{what}");
         match then {
             Then::Resent => by(&answer, "first", 1),
             Then::Same => by(&answer, "first", 2),
