@@ -310,7 +310,7 @@ fn faults_of_clients_are_told_together_with_those_of_the_settings() {
         faults(&folder),
         [
             "clients/ada.json:1:1: expected an object in braces, found a list",
-            "gateway.toml:1:2: nonsense: unknown key; known here: server, clients, ledger, timeouts, retries, providers, models",
+            "gateway.toml:1:2: nonsense: unknown key; known here: server, clients, ledger, timeouts, retries, telemetry, providers, models",
         ]
     );
 }

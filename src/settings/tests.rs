@@ -216,7 +216,7 @@ queue = { max = -1 }
         "gateway.toml:24:1: providers.other.base_url: missing; write the address of its API, such as \"https://api.example.com/v1\"",
         "gateway.toml:25:22: providers.other.timeouts.stall: `1` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"",
         "gateway.toml:26:17: providers.other.queue.max: -1 is too small; use 0 or more",
-        "gateway.toml:27:2: nonsense: unknown key; known here: server, clients, ledger, timeouts, retries, providers, models",
+        "gateway.toml:27:2: nonsense: unknown key; known here: server, clients, ledger, timeouts, retries, telemetry, providers, models",
     ];
     assert_eq!(faults(toml), expected);
 }
@@ -688,12 +688,12 @@ fn faults_of_the_model_table_are_told_together_with_the_others() {
     assert_eq!(
         Setup::new("[x]\n").file("models.toml", table).faults(),
         [
-            "gateway.toml:1:2: x: unknown key; known here: server, clients, ledger, timeouts, retries, providers, models",
+            "gateway.toml:1:2: x: unknown key; known here: server, clients, ledger, timeouts, retries, telemetry, providers, models",
             "models.toml:1:8: date: expected a date such as 2026-08-16, without quotation marks, found a string",
             "models.toml:2:1: `a b` is not a pattern; use 1 to 256 of the characters of a model name and `*`",
             "models.toml:3:11: x.\"a b\".context: 0 is too small; use 1 or more",
             "models.toml:4:14: x.\"a b\".cap_member: unknown member `max`; use one of max_tokens, max_completion_tokens",
-            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, input, cached_input, cache_write, output, reasoning",
+            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, takes_prefill, input, cached_input, cache_write, output, reasoning",
         ]
     );
 }

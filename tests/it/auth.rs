@@ -423,7 +423,7 @@ async fn no_credential_of_a_caller_comes_back_in_an_error_or_stands_in_a_log() {
     assert_eq!(statuses, [200, 403, 502, 403, 401, 401, 400, 400]);
     gateway.ends_quiet().await;
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("/v1/chat/completions"), "the requests are logged");
+    assert!(logged.contains("chat/completions"), "the requests are logged");
     let basic = STANDARD.encode("ada:open sesame");
     for secret in ["open sesame", "open%20sesame", "key-ada", &basic, "guessed", "sk-test-upstream-key"] {
         assert!(!said.contains(secret), "an answer shows `{secret}`");

@@ -43,8 +43,18 @@ async fn a_request_is_explained_decision_by_decision() {
     let answer = gateway.ask(&request).await;
     gateway.is_quiet().await;
     let trail = trail(&gateway, answer.header("x-request-id").unwrap()).await;
-    let expected =
-        ["routed", "known", "body_read", "asked", "admitted", "leased", "committed", "settled", "answered"];
+    let expected = [
+        "routed",
+        "known",
+        "body_read",
+        "asked",
+        "targets",
+        "admitted",
+        "leased",
+        "committed",
+        "settled",
+        "answered",
+    ];
     assert_eq!(steps(&trail), expected, "{trail:#}");
     for (member, value) in [
         ("client", json!("ada")),
