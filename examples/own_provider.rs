@@ -19,22 +19,18 @@ struct Reverser;
 
 struct Question(String, RpcReplyPort<String>);
 
+type Done = Result<(), ActorProcessingErr>;
+
 impl Actor for Reverser {
     type Msg = Question;
     type State = ();
     type Arguments = ();
 
-    async fn pre_start(&self, _: ActorRef<Question>, (): ()) -> Result<(), ActorProcessingErr> {
+    async fn pre_start(&self, _: ActorRef<Question>, (): ()) -> Done {
         Ok(())
     }
 
-    async fn handle(
-        &self,
-        _: ActorRef<Question>,
-        asked: Question,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
-        let Question(prompt, reply) = asked;
+    async fn handle(&self, _: ActorRef<Question>, Question(prompt, reply): Question, (): &mut ()) -> Done {
         // Nobody may be waiting any more; that is the caller's affair.
         let _ = reply.send(prompt.split(' ').rev().collect::<Vec<_>>().join(" "));
         Ok(())
