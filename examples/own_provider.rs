@@ -4,8 +4,7 @@
 //! cargo run --example own_provider
 //! ```
 //!
-//! The tree decides who may call whom, and counts; it never makes a call. So a provider is whatever the holder of a
-//! dispatch asks.
+//! The tree says who may call whom, and counts. The call is the business of whoever holds the dispatch.
 
 #![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
 
@@ -16,9 +15,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call_t};
 
 /// Answers a prompt with its words in reverse.
 struct Reverser;
-
 struct Question(String, RpcReplyPort<String>);
-
 type Done = Result<(), ActorProcessingErr>;
 
 impl Actor for Reverser {
@@ -45,7 +42,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = PoolSettings::with_key(Endpoint::new("own", "main", "in this process"));
     let (gateway, _ended) = start(clients, vec![pool]).await?;
     let (reverser, _) = Actor::spawn(None, Reverser, ()).await?;
-
     for prompt in ["is this a question", "and is this one too"] {
         let words = prompt.split(' ').count() as u64;
         let target = Target { provider: "own".into(), model: "reverse".into() };

@@ -100,6 +100,11 @@ impl Fault {
         }
     }
 
+    /// Whether a clock has to find it.
+    pub fn is_of_time(self) -> bool {
+        matches!(self, Self::Silence | Self::LateFirstToken | Self::StallAfter20Words)
+    }
+
     /// Whether a stream breaks off behind its first content.
     pub fn breaks_off(self) -> bool {
         matches!(

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::LOADS;
 use crate::cell::{Cell, Midstream, Outcome, Verdict};
 use crate::faults::Fault;
 
@@ -36,25 +37,32 @@ fn row(fault: Fault, stream: bool, results: &[(Cell, Outcome)]) -> Option<String
     let error = worst(of_row(Some(Midstream::Error)))?;
     let restart = worst(of_row(Some(Midstream::Restart))).unwrap_or(error);
     let attempts = of_row(None).map(|outcome| outcome.attempts).max().unwrap_or_default();
-    let mut times: Vec<Duration> = of_row(None).flat_map(|outcome| outcome.times.iter().copied()).collect();
-    times.sort();
-    let (median, longest) = (times.get(times.len() / 2)?, times.last()?);
+    let times = |clients: usize| {
+        let cells = results
+            .iter()
+            .filter(|(cell, _)| cell.fault == fault && cell.stream == stream && cell.clients == clients);
+        let mut times: Vec<Duration> = cells.flat_map(|(_, outcome)| outcome.times.iter().copied()).collect();
+        times.sort();
+        let (median, longest) = (times.get(times.len() / 2)?, times.last()?);
+        Some(format!("{} / {} ms", median.as_millis(), longest.as_millis()))
+    };
+    let [one, many] = LOADS.map(times);
     Some(format!(
-        "| {} | {} | {} | {} | {attempts} | {} / {} ms |\n",
+        "| {} | {} | {} | {} | {attempts} | {} | {} |\n",
         fault.name(),
         if stream { "streamed" } else { "whole" },
         word(error),
         word(restart),
-        median.as_millis(),
-        longest.as_millis(),
+        one?,
+        many?,
     ))
 }
 
 /// Writes it into a page.
 pub fn write(page: &Path, results: &[(Cell, Outcome)]) {
     let mut table = String::from(
-        "| fault | answer | `midstream = \"error\"` | `\"restart\"` | attempts, at most | time, p50 / max |\n\
-         | --- | --- | --- | --- | --- | --- |\n",
+        "| fault | answer | `midstream = \"error\"` | `\"restart\"` | attempts, at most | one client: p50 / max | fifty: p50 / max |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for fault in Fault::ALL {
         for stream in [false, true] {
