@@ -1,8 +1,8 @@
 //! Listener to hyper connections around one service: accepting, the clocks and bounds of a
 //! connection, and the orderly end.
 //!
-//! Owns     the listener and every open connection.
-//! Called   by the program, once per listening address: `bind`, then `serve` with the service made of
+//! Owns     the listener (`door`) and every open connection.
+//! Called   by the program, once per listening address: a [`Door`], then `serve` with the service made of
 //!          all routes.
 //! Bounded  by `max_connections` (above it the kernel's backlog holds newcomers) and, per connection,
 //!          by what `connection` and `phase` say.
@@ -12,38 +12,41 @@
 //! ```text
 //! serve ── connection::run ── hyper ── exchange ── service
 //!               │ phase: which clock runs   └─ stream: one task per HTTP/2 stream
-//!               └ socket: tells phase what passes, lingers at the end
+//!               ├ handshake: TLS, where it is served
+//!               └ socket, outbound: tell phase what passes; lingers at the end
 //! ```
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, Uri};
 use http_body::Body;
 use hyper::service::Service;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 mod bodies;
 mod connection;
+mod door;
 mod exchange;
+mod handshake;
+mod outbound;
 mod phase;
 mod socket;
 mod stream;
 
 pub use bodies::RequestBody;
-use connection::Shared;
+use connection::{Serving, Shared};
+pub use door::Door;
 
 /// What hyper takes as the error of an answer's body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Connections the kernel may hold ready for us: a burst of this size survives a pause of
-/// [`ACCEPT_PAUSE`]; Linux caps it at `net.core.somaxconn`.
-const BACKLOG: u32 = 1024;
 
 /// How long accepting rests when the process or the machine has run out of something: connections
 /// that end meanwhile give it back, and trying at once would only burn a core.
@@ -53,8 +56,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// The clocks and bounds of connections, read anew for each, so that a reload reaches the next one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionSettings {
+    /// What speaks TLS on the connection; `None` is plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
     /// From the first byte of a request head to its last, and from accept to the first byte.
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request.
@@ -74,7 +79,7 @@ impl ConnectionSettings {
             header_timeout: self.header_timeout.min(LONGEST_TIMEOUT),
             keep_alive: self.keep_alive.min(LONGEST_TIMEOUT),
             write_timeout: self.write_timeout.min(LONGEST_TIMEOUT),
-            max_connections: self.max_connections,
+            ..self
         }
     }
 }
@@ -100,34 +105,17 @@ pub struct Panicked<'a> {
 /// Answers, and logs, a request whose handler panicked.
 pub type PanicAnswer<B> = fn(&Panicked<'_>) -> Response<B>;
 
-/// Opens a listening socket; port 0 picks a free port.
-///
-/// # Errors
-/// The system's error: address in use, not this machine's, or not permitted.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Lets a restarted server have its port although old connections are still in TIME_WAIT. On
-    // Windows the same flag would let any other program take the port from us.
-    if cfg!(not(windows)) {
-        socket.set_reuseaddr(true)?;
-    }
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// Accepts and serves connections until `stop`, then waits until the last one has ended.
 ///
 /// The service never fails, it answers; a warp filter becomes one as
 /// `TowerToHyperService::new(warp::service(filter))`.
 ///
-/// After `stop` the listener is closed, connections between two requests end at once, and the others
-/// when their running requests have ended. `kill` closes what is left, at any time: handlers and
+/// After `stop` the door is closed, connections between two requests end at once, and the others
+/// when their running requests have ended. Where the door hands over, each connection may have one more request
+/// first, so that none is lost that was on its way. `kill` closes what is left, at any time: handlers and
 /// answers are dropped where they are. Dropping the future does the same.
 pub async fn serve<S, B>(
-    listener: TcpListener,
+    door: Door,
     service: S,
     on_panic: PanicAnswer<B>,
     settings: impl Fn() -> ConnectionSettings,
@@ -140,8 +128,13 @@ pub async fn serve<S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let shared = Shared::default();
+    let shared = Shared { hands_over: door.hands_over(), ..Shared::default() };
     let mut connections = JoinSet::new();
+    let spawn = |connections: &mut JoinSet<()>, (stream, address), settings| {
+        let peer = prepare(&stream, address);
+        let (service, shared) = (service.clone(), shared.clone());
+        connections.spawn(connection::run(stream, Serving { peer, service, on_panic, settings, shared }));
+    };
     let mut shortage = Shortage::default();
     loop {
         let current = settings().bounded();
@@ -157,15 +150,10 @@ pub async fn serve<S, B>(
                 report(ended);
                 continue;
             }
-            accepted = listener.accept(), if !full => accepted,
+            accepted = door.accept(), if !full => accepted,
         };
         match accepted {
-            Ok((stream, address)) => {
-                let peer = prepare(&stream, address);
-                let service = service.clone();
-                let shared = shared.clone();
-                connections.spawn(connection::run(stream, peer, service, on_panic, current, shared));
-            }
+            Ok(accepted) => spawn(&mut connections, accepted, current),
             Err(error) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "a client left before it was accepted");
             }
@@ -179,7 +167,9 @@ pub async fn serve<S, B>(
             }
         }
     }
-    drop(listener);
+    for accepted in door.close() {
+        spawn(&mut connections, accepted, settings().bounded());
+    }
     drain(connections, &shared, &kill).await;
 }
 

@@ -47,6 +47,7 @@ pub mod running;
 pub mod settings;
 pub mod surface;
 pub mod telemetry;
+pub mod tls;
 pub mod trace_context;
 pub mod trail;
 pub mod upstream;

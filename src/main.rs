@@ -78,7 +78,7 @@ async fn run(
     let running = Gateway::start(loaded, origins).await?;
     // Handled from before the line is out: whoever reads it may signal at once.
     let stop = stop_signal(Arc::clone(running.front()));
-    say(&format!("listening on http://{}", running.address()));
+    say(&format!("listening on {}", running.url()));
     Ok(running.serve_until(stop).await)
 }
 

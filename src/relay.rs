@@ -8,6 +8,8 @@
 //! Fails    with an error event of the client's protocol and the end of the stream, never as if complete.
 //!          Dropped (the client left), it closes the upstream call at once and settles what was relayed.
 
+mod context;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,9 +20,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use gateway_actors::ClientId;
 use gateway_actors::ledger::AnswerOwner;
-use gateway_actors::shared::Shared;
 use gateway_protocols::error::Dialect;
 use gateway_protocols::event::AnswerStream;
 use gateway_protocols::gemini;
@@ -32,8 +32,6 @@ use crate::attempts::{Broken, Failed, Mend, Opened, Unmended};
 use crate::call::{Clock, UpstreamFault};
 use crate::charge::Charge;
 use crate::failover::{Next, verdict};
-use crate::front::InFlight;
-use crate::request_id::RequestId;
 use crate::respond::{self, Fault};
 use crate::settings::Timeouts;
 use crate::upstream::AnswerBody;
@@ -68,42 +66,7 @@ const READS_MAX: usize = 128;
 /// not free for another call.
 const END_WAIT: Duration = Duration::from_millis(100);
 
-/// What tells a stream apart from others once it flows.
-#[derive(Debug)]
-pub struct RelayContext {
-    /// The client's protocol, for an error event.
-    pub dialect: Dialect,
-    /// The request's id, for an error event.
-    pub request_id: RequestId,
-    /// The provider's name, for an error event.
-    pub provider: Arc<str>,
-    /// The clocks.
-    pub timeouts: Timeouts,
-    /// When the client's request arrived.
-    pub arrived: Instant,
-    /// The request's place among those in flight; held until the stream is dropped.
-    pub in_flight: InFlight,
-    /// Whether the stream is one JSON array instead of server-sent events.
-    pub is_array: bool,
-    /// Who may ask for the answer again, where the upstream keeps it, and where that is noted.
-    pub keeper: Option<(Arc<Shared>, ClientId)>,
-}
-
-/// Notes whose an answer is that its upstream keeps.
-#[derive(Debug)]
-pub struct Keeper {
-    /// Where it is noted.
-    pub shared: Arc<Shared>,
-    /// Whose it is.
-    pub owner: AnswerOwner,
-}
-
-impl Keeper {
-    /// The upstream keeps the answer under this id.
-    pub fn note(self, id: &str) {
-        self.shared.keep_answer(id, self.owner);
-    }
-}
+pub use context::{Keeper, RelayContext};
 
 type Opening = BoxFuture<'static, Result<Opened, Box<Failed>>>;
 

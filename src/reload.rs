@@ -380,6 +380,8 @@ async fn told<T, F: Future<Output = Result<T, Refusal>>>(tell: impl Fn() -> F) -
 fn needs_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
     let changed = [
         ("server.listen", before.server.listen != after.server.listen),
+        ("server.reuse_port", before.server.reuse_port != after.server.reuse_port),
+        ("server.tls", before.server.tls.is_some() != after.server.tls.is_some()),
         ("server.threads", before.server.threads != after.server.threads),
         ("server.max_in_flight", before.server.max_in_flight != after.server.max_in_flight),
         ("data", before.data_dir != after.data_dir),

@@ -17,10 +17,11 @@ use gateway_actors::ledger::{Backing, Recovered, Store, StoreFault, StoreSetting
 use gateway_actors::{ClientTable, Ended, RootEnded};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::accept::{self, ConnectionSettings};
+use crate::accept::{self, ConnectionSettings, Door};
 use crate::admin_token::AdminToken;
 use crate::audit::AuditLog;
 use crate::credentials::Authenticator;
@@ -33,12 +34,16 @@ use crate::model_list::ModelList;
 use crate::observer::Observer;
 use crate::reload::{Origins, Reloader};
 use crate::retirements::Retirements;
-use crate::settings::{LedgerSettings, Loaded};
+use crate::settings::{LedgerSettings, Loaded, ServerSettings};
 use crate::telemetry::{Exporting, Telemetry};
+use crate::tls::Identity;
 use crate::watch;
 
 /// Connections beyond `max_in_flight` that may be open: pools of clients keep many idle.
 const IDLE_CONNECTIONS_MAX: usize = 10_000;
+
+/// How often a ledger that another gateway has is asked for: what this adds to the pause of a hand-over, at most.
+const LOCK_PERIOD: Duration = Duration::from_millis(10);
 
 /// How long streams get to send their error event, once the grace is over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -93,14 +98,16 @@ impl Gateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Loaded { settings, clients, warnings } = loaded;
         let address = settings.server.listen;
-        let listener = accept::bind(address).map_err(|error| StartFault::Listen { address, error })?;
-        let address = listener.local_addr().map_err(|error| StartFault::Listen { address, error })?;
+        let unusable = |error| StartFault::Listen { address, error };
+        let door = open_door(&settings.server, &origins).map_err(unusable)?;
+        let address = door.address().map_err(unusable)?;
+        let hands_over = door.hands_over();
         let folder = &settings.data_dir;
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
         let audit = AuditLog::new(folder);
         let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
-        let (backing, recovered) = open_ledger(&settings.ledger)?;
+        let (backing, recovered) = open_ledger(&settings.ledger).await?;
         let clients = Arc::new(ClientTable::new(1, clients));
         let mut observer = Observer::new()?;
         let to_export = settings.telemetry.otlp_endpoint.clone().map(|endpoint| {
@@ -129,11 +136,13 @@ impl Gateway {
         });
         let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
         let for_connections = Arc::clone(&front);
+        let first = front.live.load().settings.server.tls.clone();
+        let is_tls = first.is_some();
         let connections = tokio::spawn(accept::serve(
-            listener,
+            door,
             TowerToHyperService::new(warp::service(front::filter(Arc::clone(&front)))),
             front::panicked,
-            move || connection_settings(&for_connections),
+            move || connection_settings(&for_connections, first.as_ref()),
             stop_accepting.clone(),
             kill.clone(),
         ));
@@ -141,18 +150,52 @@ impl Gateway {
         let exporting = to_export
             .map(|(endpoint, settings, records)| Exporting::start(&settings, &endpoint, &front, records));
         let exporting = exporting.transpose().map_err(StartFault::Telemetry)?;
-        Ok(Running { address, front, root, connections, watch, exporting, stop_accepting, kill })
+        Ok(Running {
+            address,
+            is_tls,
+            hands_over,
+            front,
+            root,
+            connections,
+            watch,
+            exporting,
+            stop_accepting,
+            kill,
+        })
     }
 }
 
-/// Opens the accounts, which takes a fraction of a second, before anything is served.
-fn open_ledger(settings: &LedgerSettings) -> Result<(Backing, Recovered), StoreFault> {
+/// The socket that was handed to this process, else one of its own.
+fn open_door(server: &ServerSettings, origins: &Origins) -> io::Result<Door> {
+    if !origins.ignore_environment
+        && let Some(door) = Door::inherited()?
+    {
+        tracing::info!("listening on the socket that was handed over; server.listen does not count");
+        return Ok(door);
+    }
+    Door::bind(server.listen, server.reuse_port)
+}
+
+/// Opens the accounts before anything is served: in a fraction of a second, or when the gateway that has them lets go
+/// within `[ledger] wait`.
+async fn open_ledger(settings: &LedgerSettings) -> Result<(Backing, Recovered), StoreFault> {
     let Some(durability) = settings.durability else {
         tracing::warn!("accounts end with this process: [ledger] durability is \"none\"");
         return Ok((Backing::Nothing, Recovered::default()));
     };
-    let settings = StoreSettings { path: settings.path.clone(), durability, keep_days: settings.keep_days };
-    let (store, recovered) = Store::open(settings, unix_ms())?;
+    let store = StoreSettings { path: settings.path.clone(), durability, keep_days: settings.keep_days };
+    let (deadline, mut waits) = (Instant::now() + settings.wait, false);
+    let (store, recovered) = loop {
+        match Store::open(store.clone(), unix_ms()) {
+            Err(StoreFault::InUse { holder, .. }) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut waits, true) {
+                    tracing::info!(holder, "another gateway has the ledger; waiting for it");
+                }
+                tokio::time::sleep(LOCK_PERIOD).await;
+            }
+            opened => break opened?,
+        }
+    };
     for warning in &recovered.warnings {
         tracing::warn!("{warning}");
     }
@@ -170,9 +213,14 @@ fn unix_ms() -> u64 {
     u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn connection_settings(front: &Front) -> ConnectionSettings {
-    let server = &front.live.load().settings.server;
+/// What the next connection gets. Whether it speaks TLS at all was settled when the gateway started, with the `first`
+/// certificate: a reload must not turn an open port into a plain one.
+fn connection_settings(front: &Front, first: Option<&Identity>) -> ConnectionSettings {
+    let live = front.live.load();
+    let server = &live.settings.server;
+    let identity = first.map(|first| server.tls.as_ref().unwrap_or(first));
     ConnectionSettings {
+        tls: identity.map(|identity| Arc::clone(identity.server_config())),
         header_timeout: server.header_timeout,
         keep_alive: server.keep_alive,
         write_timeout: server.write_timeout,
@@ -184,6 +232,9 @@ fn connection_settings(front: &Front) -> ConnectionSettings {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    is_tls: bool,
+    /// Another process goes on listening at the address when this one stops.
+    hands_over: bool,
     front: Arc<Front>,
     root: RootEnded,
     connections: JoinHandle<()>,
@@ -197,6 +248,12 @@ impl Running {
     /// Where it listens: the real port, also when port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients find it: `https://HOST:PORT` or `http://HOST:PORT`.
+    pub fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// What its requests share: the tree's handle, the settings in force.
@@ -221,9 +278,12 @@ impl Running {
     /// Stops: not ready, no new work, the grace for what runs, an error event for what is left, the tree.
     async fn stop(&mut self) {
         let server = self.front.live.load().settings.server.clone();
-        self.front.draining.store(true, Ordering::Release);
         self.watch.abort();
-        tokio::time::sleep(server.shutdown_delay).await;
+        // Whose successor listens already has nobody to send away.
+        if !self.hands_over {
+            self.front.draining.store(true, Ordering::Release);
+            tokio::time::sleep(server.shutdown_delay).await;
+        }
         self.stop_accepting.cancel();
         if tokio::time::timeout(server.shutdown_grace, &mut self.connections).await.is_err() {
             tracing::warn!("the grace is over; running requests are ended");

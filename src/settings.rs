@@ -155,9 +155,12 @@ impl Settings {
         let data_dir = chosen_data.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
 
         let mut top = Section::top(document);
-        let mut server = ServerSettings::read(top.section("server", report), report);
+        let mut server = ServerSettings::read(top.section("server", report), folder, report);
         if let Some(listen) = listen(sources, env, report) {
             server.listen = listen;
+        }
+        if let Some(concern) = server.concern() {
+            report.warn(Place::file(&config_path), "server.listen", concern);
         }
         let mut clients = top.section("clients", report);
         let clients_dir = clients.get("dir", values::path, report).unwrap_or_else(|| "clients".into());

@@ -15,6 +15,8 @@
 //! through once more, and now a key that rests may try, one call at a time: so a provider that is the only one is
 //! never given up. A key whose upstream said that its quota is empty is not asked before its reset.
 
+mod member;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +28,7 @@ use tokio::time::Instant;
 
 use crate::breaker::BreakerSettings;
 use crate::client::ClientId;
-use crate::dispatch::{Gauge, Key, Lease, Trial};
+use crate::dispatch::Lease;
 use crate::fair_queue::FairQueue;
 use crate::gate::{Door, Mail};
 use crate::job::{Job, JobId, Route, Stranded};
@@ -35,21 +37,12 @@ use crate::refusal::Refusal;
 use crate::restart::{History, RestartPolicy, Verdict};
 use crate::retry_budget::{RetryBudget, RetryBudgetSettings};
 use crate::shared::Shared;
-use crate::standing::{Resting, Standing};
 use crate::tree::{Node, NodeState};
+
+use member::{Choice, Member};
 
 /// Messages that may wait at one pool: a turn takes about a microsecond.
 pub(crate) const MAILBOX_MAX: usize = 16_384;
-
-/// Models that are told apart at one key. Upstreams have some hundred; the names beyond were made up by callers, and
-/// share one standing.
-const STANDINGS_MAX: usize = 1_024;
-
-/// The name under which they do; no model can have it.
-const OTHERS: &str = "*";
-
-/// When a caller may try again while the one trial is out: it takes as long as a first byte does.
-const TRIAL_WAIT: Duration = Duration::from_secs(1);
 
 /// One key of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,115 +118,6 @@ impl Route for PoolMessage {
             _ => None,
         }
     }
-}
-
-/// A key and its Provider.
-#[derive(Debug)]
-struct Member {
-    key: KeySettings,
-    gauge: Arc<Gauge>,
-    node: Arc<Node>,
-    history: History,
-    /// How each model stands here.
-    standings: HashMap<Arc<str>, Arc<Standing>>,
-    /// `None` while its Provider is restarted.
-    up: Option<Arc<Key>>,
-}
-
-/// Whether a key can be asked for a model now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    /// Yes.
-    Ready,
-    /// A rest is over: one call may try.
-    Trial(Trial),
-    /// It rests, and may try only when there is nobody else.
-    Resting { trial: Trial, until: Duration, is_limited: bool },
-    /// Somebody is trying already.
-    TrialIsOut { is_limited: bool },
-    /// The upstream said that our quota there is empty.
-    Empty { until: Duration },
-}
-
-impl Member {
-    /// Its Provider runs.
-    fn come_up(&mut self, provider: Door<ProviderMessage>, shared: &Arc<Shared>) {
-        self.up = Some(Arc::new(Key {
-            endpoint: Arc::clone(&self.key.endpoint),
-            gauge: Arc::clone(&self.gauge),
-            provider,
-            shared: Arc::clone(shared),
-        }));
-    }
-
-    /// The same member with changed settings; leases that are out keep the old ones.
-    fn with(mut self, key: KeySettings) -> Self {
-        if self.key.endpoint != key.endpoint {
-            // Another address, or another key there: what was known of the old one says nothing.
-            self.standings.clear();
-            self.gauge.rest.end();
-        }
-        self.key = key;
-        if let Some(up) = self.up.take() {
-            self.come_up(up.provider.clone(), &up.shared);
-        }
-        self
-    }
-
-    fn standing(&mut self, model: &Arc<str>) -> &Arc<Standing> {
-        let is_told_apart = self.standings.len() < STANDINGS_MAX || self.standings.contains_key(model);
-        let name = if is_told_apart { Arc::clone(model) } else { OTHERS.into() };
-        self.standings.entry(name).or_default()
-    }
-
-    fn fit(&mut self, model: &Arc<str>, now: Duration) -> Fit {
-        let gauge = Arc::clone(&self.gauge);
-        let standing = self.standing(model);
-        if let Some(until) = standing.is_empty_until(now) {
-            return Fit::Empty { until };
-        }
-        let (of_key, of_model) = (gauge.rest.at(now), standing.rest.at(now));
-        if (of_key, of_model) == (Resting::No, Resting::No) {
-            return Fit::Ready;
-        }
-        let is_limited = of_key == Resting::No && standing.rest.is_limited();
-        let is_out = (of_key != Resting::No && gauge.rest.trial_is_out())
-            || (of_model != Resting::No && standing.rest.trial_is_out());
-        if is_out {
-            return Fit::TrialIsOut { is_limited };
-        }
-        let trial = Trial { of_key: of_key != Resting::No, of_model: of_model != Resting::No };
-        let until = |resting| match resting {
-            Resting::Until(until) => Some(until),
-            Resting::No | Resting::HalfOpen => None,
-        };
-        match until(of_key).max(until(of_model)) {
-            Some(until) => Fit::Resting { trial, until, is_limited },
-            None => Fit::Trial(trial),
-        }
-    }
-
-    /// What one more call of this model would cost here.
-    fn load(&mut self, model: &Arc<str>) -> f64 {
-        let (in_flight, weight) = (self.gauge.in_flight(), self.key.weight);
-        self.standing(model).load(in_flight, weight)
-    }
-}
-
-/// What a pool does with a job.
-enum Choice {
-    Key {
-        index: usize,
-        trial: Option<Trial>,
-    },
-    /// All its Providers are being restarted.
-    NobodyIsUp,
-    /// The one key that will do has gone.
-    UnknownKey {
-        name: Arc<str>,
-    },
-    /// Nobody here can be asked now.
-    NobodyFits,
 }
 
 /// A job that waits for a place.
@@ -451,7 +335,7 @@ impl ProviderPool {
     /// when it has to wait until a Provider is up.
     fn lend(&self, state: &mut PoolState, mut job: Box<Job>) -> Option<Box<Job>> {
         let (index, trial) = loop {
-            match self.choose(state, &mut job) {
+            match member::choose(&mut state.members, &mut job, self.shared.clock.now().mono) {
                 Choice::Key { index, trial } => break (index, trial),
                 Choice::NobodyIsUp => return Some(job),
                 Choice::UnknownKey { name } => {
@@ -482,63 +366,6 @@ impl ProviderPool {
                 drop(job.lease.take());
                 Some(job)
             }
-        }
-    }
-
-    /// Which key a job gets: of those that it has not tried and that can be asked.
-    fn choose(&self, state: &mut PoolState, job: &mut Job) -> Choice {
-        let now = self.shared.clock.now().mono;
-        let only = job.candidate().key.clone();
-        if let Some(name) = &only
-            && !state.members.iter().any(|member| member.key.endpoint.key_name == *name)
-        {
-            // It went with a reload.
-            return Choice::UnknownKey { name: Arc::clone(name) };
-        }
-        let model = Arc::clone(&job.target().model);
-        let mut is_anyone_up = false;
-        // Ready ones that were not asked yet, and those that were and may be asked again.
-        let (mut ready, mut again) = (Two::default(), Two::default());
-        let mut resting: Option<(usize, Trial, Duration)> = None;
-        for (index, member) in state.members.iter_mut().enumerate() {
-            let name = &member.key.endpoint.key_name;
-            if only.as_ref().is_some_and(|only| only != name) || member.up.is_none() {
-                continue;
-            }
-            is_anyone_up = true;
-            let tried = job.tried(name).map(|tried| tried.again);
-            if tried == Some(false) {
-                continue;
-            }
-            match member.fit(&model, now) {
-                Fit::Ready if tried.is_some() => again.offer(index),
-                Fit::Ready => ready.offer(index),
-                Fit::Trial(trial) if take(member, &model, trial) => {
-                    return Choice::Key { index, trial: Some(trial) };
-                }
-                Fit::Resting { trial, until, is_limited } => {
-                    job.note_soonest(until, is_limited);
-                    if resting.is_none_or(|(.., before)| until < before) {
-                        resting = Some((index, trial, until));
-                    }
-                }
-                Fit::Trial(_) => job.note_soonest(now + TRIAL_WAIT, false),
-                Fit::TrialIsOut { is_limited } => job.note_soonest(now + TRIAL_WAIT, is_limited),
-                Fit::Empty { until } => job.note_soonest(until, true),
-            }
-        }
-        if !is_anyone_up {
-            return Choice::NobodyIsUp;
-        }
-        let asked = if ready.count > 0 { ready } else { again };
-        if let Some(index) = asked.lighter(|index| state.members[index].load(&model)) {
-            return Choice::Key { index, trial: None };
-        }
-        match resting.filter(|_| job.way.is_last_chance) {
-            Some((index, trial, _)) if take(&mut state.members[index], &model, trial) => {
-                Choice::Key { index, trial: Some(trial) }
-            }
-            _ => Choice::NobodyFits,
         }
     }
 
@@ -636,50 +463,4 @@ impl ProviderPool {
 fn has_room(state: &PoolState) -> bool {
     let in_flight = || state.members.iter().map(|member| member.gauge.in_flight()).sum::<usize>();
     state.settings.max_concurrency.is_none_or(|max| in_flight() < max)
-}
-
-/// Takes the trial of a key, or of a model there, unless somebody has it.
-fn take(member: &mut Member, model: &Arc<str>, trial: Trial) -> bool {
-    if trial.of_key && !member.gauge.rest.take_trial() {
-        return false;
-    }
-    if trial.of_model && !member.standing(model).rest.take_trial() {
-        if trial.of_key {
-            member.gauge.rest.give_trial_back();
-        }
-        return false;
-    }
-    true
-}
-
-/// Two of the keys that were offered, chosen at random, each pair as likely as any other.
-#[derive(Debug, Clone, Copy, Default)]
-struct Two {
-    count: usize,
-    chosen: [usize; 2],
-}
-
-impl Two {
-    fn offer(&mut self, index: usize) {
-        let place = if self.count < 2 { self.count } else { rand::random_range(0..=self.count) };
-        if let Some(chosen) = self.chosen.get_mut(place) {
-            *chosen = index;
-        }
-        self.count += 1;
-    }
-
-    /// The one where a call costs less: as good as asking all, at a fixed cost (Mitzenmacher, "The power of two
-    /// choices in randomized load balancing", 2001).
-    fn lighter(self, mut load: impl FnMut(usize) -> f64) -> Option<usize> {
-        let [a, b] = self.chosen;
-        match self.count {
-            0 => None,
-            1 => Some(a),
-            _ => {
-                // In equal conditions each gets its turn.
-                let (a, b) = if rand::random() { (a, b) } else { (b, a) };
-                Some(if load(a) <= load(b) { a } else { b })
-            }
-        }
-    }
 }

@@ -19,13 +19,16 @@ use http_body::Body;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::bodies::RequestBody;
 use super::exchange::exchange;
+use super::handshake;
+use super::outbound::Outbound;
 use super::phase::{Clock, SharedActivity};
 use super::socket::Socket;
 use super::stream::StreamExecutor;
@@ -56,33 +59,79 @@ impl StopSignal {
         self.stopping.store(true, Ordering::Release);
         self.wake.notify_waiters();
     }
+
+    /// Resolves when the server stops, or has stopped.
+    async fn stopped(&self) {
+        let mut woken = pin!(self.wake.notified());
+        // Registered before the flag is read, so that a stop between the two is not missed.
+        woken.as_mut().enable();
+        if !self.stopping.load(Ordering::Acquire) {
+            woken.await;
+        }
+    }
 }
 
 /// What all connections of one server share.
 #[derive(Clone, Default)]
 pub(super) struct Shared {
+    /// Another process goes on listening at the address when this server stops.
+    pub(super) hands_over: bool,
     pub(super) stop: Arc<StopSignal>,
     /// The tasks of HTTP/2 streams. One ends with its connection, a moment later.
     pub(super) streams: TaskTracker,
 }
 
-/// Serves one connection until it ends. Dropping this closes it at once.
-pub(super) async fn run<S, B>(
-    stream: TcpStream,
-    peer: Peer,
-    service: S,
-    on_panic: PanicAnswer<B>,
-    settings: ConnectionSettings,
-    shared: Shared,
-) where
+/// What a connection is served with.
+pub(super) struct Serving<S, B> {
+    pub(super) peer: Peer,
+    pub(super) service: S,
+    pub(super) on_panic: PanicAnswer<B>,
+    pub(super) settings: ConnectionSettings,
+    pub(super) shared: Shared,
+}
+
+/// Serves one connection until it ends, after a handshake where there is TLS. Dropping this closes it at once.
+pub(super) async fn run<S, B>(stream: TcpStream, mut serving: Serving<S, B>)
+where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + 'static,
     S::Future: Send + 'static,
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let now = Instant::now();
-    let activity = SharedActivity::new(now);
+    let accepted = Instant::now();
+    let activity = SharedActivity::new(accepted);
+    let Some(tls) = serving.settings.tls.take() else {
+        let stream = Outbound::new(stream, activity.clone());
+        return serve(stream, accepted, activity, serving).await;
+    };
+    // In the heap, so that a connection without TLS does not have the size of one with it.
+    let shaking = Box::pin(handshake::shake(stream, tls, activity.clone()));
+    let in_time = timeout_at(accepted + serving.settings.header_timeout, shaking);
+    let peer = serving.peer.0;
+    let shaken = tokio::select! {
+        biased;
+        () = serving.shared.stop.stopped() => return,
+        shaken = in_time => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => Box::pin(serve(stream, accepted, activity, serving)).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake cut; it took longer than header_timeout"),
+    }
+}
+
+/// Serves one connection whose stream can be read and written. The clocks run from `accepted`.
+async fn serve<T, S, B>(stream: T, accepted: Instant, activity: SharedActivity, serving: Serving<S, B>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let Serving { peer, service, on_panic, settings, shared } = serving;
     let socket = TokioIo::new(Socket::new(stream, activity.clone()));
     let service = {
         let activity = activity.clone();
@@ -90,7 +139,7 @@ pub(super) async fn run<S, B>(
     };
     let builder = builder(StreamExecutor { streams: shared.streams, write_timeout: settings.write_timeout });
     let mut connection = pin!(builder.serve_connection(socket, service));
-    let mut alarm = pin!(sleep_until(now + settings.header_timeout));
+    let mut alarm = pin!(sleep_until(accepted + settings.header_timeout));
     let mut stopped = pin!(shared.stop.wake.notified());
 
     // This future is all of its task, so its waker never changes and one poll registers it for good;
@@ -100,12 +149,16 @@ pub(super) async fn run<S, B>(
         Poll::Ready(())
     })
     .await;
-    let mut closing = false;
+    // Told to end: for the clocks, and for hyper.
+    let (mut closing, mut shut) = (false, false);
     let ended = std::future::poll_fn(|cx| {
         loop {
             if !closing && shared.stop.stopping.load(Ordering::Acquire) {
                 closing = true;
                 activity.lock().close(Instant::now());
+            }
+            if closing && !shut && (!shared.hands_over || activity.lock().ends_without_loss()) {
+                shut = true;
                 connection.as_mut().graceful_shutdown();
             }
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -116,8 +169,12 @@ pub(super) async fn run<S, B>(
             }
             match ready!(poll_clocks(alarm.as_mut(), &activity, &settings, cx)) {
                 Clock::KeepAlive => {
-                    closing = true;
+                    (closing, shut) = (true, true);
                     activity.lock().close(Instant::now());
+                    connection.as_mut().graceful_shutdown();
+                }
+                Clock::Closing if !shut => {
+                    shut = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 clock => return Poll::Ready(Err(Ended::TimeUp(clock))),

@@ -80,6 +80,8 @@ pub(super) struct Activity {
     write_blocked_since: Option<Instant>,
     /// The connection was told to end as soon as nothing runs on it.
     closing: bool,
+    /// A request has begun since.
+    last_request_came: bool,
     /// The client has closed its side while a request is served.
     client_left: bool,
 }
@@ -93,6 +95,7 @@ impl Activity {
             body_unread: false,
             write_blocked_since: None,
             closing: false,
+            last_request_came: false,
             client_left: false,
         }
     }
@@ -124,6 +127,7 @@ impl Activity {
     /// A head is complete and its request is handed to the service.
     pub(super) fn request_begins(&mut self, has_body: bool) {
         self.body_unread = has_body && !self.http2;
+        self.last_request_came = self.closing;
         self.phase = match self.phase {
             Phase::Serving { in_flight } => Phase::Serving { in_flight: in_flight + 1 },
             Phase::Silent { .. } | Phase::Head { .. } | Phase::Idle { .. } => Phase::Serving { in_flight: 1 },
@@ -181,9 +185,15 @@ impl Activity {
     /// The connection is to end once nothing runs on it.
     pub(super) fn close(&mut self, now: Instant) {
         self.closing = true;
-        if let Phase::Idle { since } = &mut self.phase {
-            *since = now;
+        if let Phase::Idle { .. } | Phase::Silent { .. } = self.phase {
+            self.phase = Phase::Idle { since: now };
         }
+    }
+
+    /// Whether a closing connection can be shut without losing a request that is on its way. HTTP/2 says which requests
+    /// it has seen; HTTP/1 can only say with the head of an answer that it is the last.
+    pub(super) fn ends_without_loss(&self) -> bool {
+        self.http2 || self.last_request_came
     }
 
     /// Our side is shut. Whether to go on reading, because the client may still be sending: closing
@@ -254,6 +264,7 @@ mod tests {
     use super::*;
 
     const SETTINGS: ConnectionSettings = ConnectionSettings {
+        tls: None,
         header_timeout: Duration::from_secs(10),
         keep_alive: Duration::from_secs(75),
         write_timeout: Duration::from_secs(60),

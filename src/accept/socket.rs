@@ -1,6 +1,6 @@
 //! The stream under a connection: tells the connection's clocks what passes, and lingers at the end.
 //!
-//! Owns     the TCP stream.
+//! Owns     the stream, TCP or TLS; what it writes is watched by `outbound`.
 //! Called   by hyper, which reads and writes through it, always from the connection's own task.
 //! Bounded  by `AHEAD_BYTES` kept for later requests and `LINGER_BYTES` thrown away at the end; the times are
 //!          the connection's (see `phase`).
@@ -52,8 +52,6 @@ pub(super) struct Socket<T> {
     ahead: BytesMut,
     /// hyper itself waits for bytes, or for the client's end.
     read_waits: bool,
-    /// Spares the lock on writes that follow a write that moved.
-    write_blocked: bool,
     write_shut: bool,
     client_closed: bool,
     thrown_away: usize,
@@ -68,7 +66,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             opening: Opening::Preface { matched: 0 },
             ahead: BytesMut::new(),
             read_waits: false,
-            write_blocked: false,
             write_shut: false,
             client_closed: false,
             thrown_away: 0,
@@ -91,20 +88,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             } else {
                 Opening::Preface { matched: matched + compared }
             };
-        }
-    }
-
-    fn wrote(&mut self, outcome: &Poll<io::Result<usize>>) {
-        match outcome {
-            Poll::Pending if !self.write_blocked => {
-                self.write_blocked = true;
-                self.activity.lock().write_blocks(Instant::now());
-            }
-            Poll::Ready(Ok(written)) if self.write_blocked && *written > 0 => {
-                self.write_blocked = false;
-                self.activity.lock().write_moves();
-            }
-            Poll::Pending | Poll::Ready(_) => {}
         }
     }
 
@@ -178,9 +161,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(&outcome);
-        outcome
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -188,9 +169,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.wrote(&outcome);
-        outcome
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -36,6 +35,7 @@ const NEVER: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const PATIENT: ConnectionSettings = ConnectionSettings {
+    tls: None,
     header_timeout: NEVER,
     keep_alive: NEVER,
     write_timeout: NEVER,
@@ -65,18 +65,18 @@ struct Server {
 
 impl Server {
     async fn start(settings: ConnectionSettings) -> Self {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = listener.local_addr().unwrap();
+        let door = Door::bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
+        let address = door.address().unwrap();
         let (report, events) = mpsc::unbounded_channel();
         let go_on = Arc::new(Notify::new());
         let notified = Arc::clone(&go_on);
         let service = service_fn(move |request| route(request, report.clone(), Arc::clone(&notified)));
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(serve(
-            listener,
+            door,
             service,
             panic_answer,
-            move || settings,
+            move || settings.clone(),
             stop.clone(),
             kill.clone(),
         ));
@@ -298,7 +298,7 @@ async fn a_port_can_be_bound_again_while_old_connections_wait_for_their_end() {
     server.ended().await;
     assert_eq!(client.rest().await, b"");
     drop(client);
-    bind(address).unwrap();
+    Door::bind(address, false).unwrap();
 }
 
 #[tokio::test]

@@ -116,6 +116,22 @@ pub enum Problem {
     ApiKeyNeedsSha256,
     #[error("the same API key as client `{other}`; give each client its own")]
     SharedApiKey { other: String },
+    #[error("not PEM: {message}; write the text that begins with -----BEGIN")]
+    NotPem { message: String },
+    #[error("no certificate in this file; it must have one, between -----BEGIN CERTIFICATE----- and its end")]
+    NoCertificate,
+    #[error("a certificate that cannot be read: {message}; have it issued anew")]
+    UnusableCertificate { message: String },
+    #[error("no private key in this file; it must have one, in the form of PKCS#8, PKCS#1 or SEC1")]
+    NoPrivateKey,
+    #[error("the private key is encrypted; write it without a password, readable by the gateway alone")]
+    EncryptedKey,
+    #[error("not the key of the certificate; write the pair that belongs together")]
+    KeyOfAnotherCertificate,
+    #[error(
+        "a private key that cannot be used: {message}; make one for ECDSA P-256 or P-384, Ed25519 or RSA"
+    )]
+    UnusableKey { message: String },
     #[error("`{written}` is not a time; write one such as 2026-11-30T12:00:00Z")]
     NotATime { written: String },
     #[error("provider `{provider}` is not configured; the providers are {}", known.join(", "))]
@@ -204,6 +220,15 @@ pub enum Concern {
          remove it here"
     )]
     PlainSecret { instead: &'static str },
+    #[error("the certificate has expired, at {end}, so that clients refuse it; put a new pair in its place")]
+    CertificateExpired { end: jiff::Timestamp },
+    #[error("the certificate ends in less than 30 days, at {end}; put a new pair in its place before")]
+    CertificateEndsSoon { end: jiff::Timestamp },
+    #[error(
+        "{address} can be reached from other machines, and keys and prompts come there in plain text; set [server.tls], \
+         or let nobody but a proxy with TLS reach it"
+    )]
+    PlainHttp { address: std::net::SocketAddr },
     #[error("no client file in this folder; make one with `dsp-ai-gateway client new ID`")]
     NoClients,
 }

@@ -6,6 +6,7 @@
 //! Fails    in the report only.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use gateway_actors::ledger::Durability;
 
@@ -26,6 +27,8 @@ pub struct LedgerSettings {
     pub durability: Option<Durability>,
     /// Days after which an entry may go.
     pub keep_days: u32,
+    /// How long a start waits for another gateway that has the file.
+    pub wait: Duration,
 }
 
 impl LedgerSettings {
@@ -40,11 +43,13 @@ impl LedgerSettings {
         let path = section.get("path", values::path, report);
         let durability = section.get("durability", values::one_of("durability", DURABILITIES), report);
         let keep_days = section.get("keep_days", values::whole_u32(1, KEEP_DAYS_MAX), report);
+        let wait = section.get("wait", values::duration, report);
         section.finish(report);
         Self {
             path: path.map_or_else(|| data_dir.join(FILE_NAME), |path| folder.join(path)),
             durability: durability.unwrap_or(Some(Durability::Process)),
             keep_days: keep_days.unwrap_or(90),
+            wait: wait.unwrap_or(Duration::ZERO),
         }
     }
 }

@@ -6,17 +6,23 @@
 //! Fails    in the report only.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::{Concern, Report, Section, values};
+use crate::config::{Concern, Place, Problem, Report, Section, values};
+use crate::tls::{Files, Identity, Unusable};
 
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerSettings {
     /// Where the gateway listens.
     pub listen: SocketAddr,
+    /// Whether another process may listen there too (`SO_REUSEPORT`), so that one can take over from the other.
+    pub reuse_port: bool,
+    /// What it shows there in TLS; `None` is plain HTTP.
+    pub tls: Option<Identity>,
     /// The largest request body, in bytes.
     pub max_body_bytes: u64,
     /// From a request head's first byte to its last.
@@ -47,6 +53,8 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            reuse_port: false,
+            tls: None,
             // 32 MiB: some 20 photographs in base64.
             max_body_bytes: 32 << 20,
             header_timeout: Duration::from_secs(10),
@@ -77,7 +85,7 @@ impl ServerSettings {
         }
     }
 
-    pub(crate) fn read(mut section: Section<'_>, report: &mut Report) -> Self {
+    pub(crate) fn read(mut section: Section<'_>, folder: &Path, report: &mut Report) -> Self {
         let default = Self::default();
         let mut clock = |key, default| section.get(key, values::clock, report).unwrap_or(default);
         let header_timeout = clock("header_timeout", default.header_timeout);
@@ -94,8 +102,12 @@ impl ServerSettings {
             section.warn("max_buffered_bytes", Concern::LargestBodyNeverFits, report);
         }
         let max_in_flight = section.get("max_in_flight", values::whole_u32(1, u32::MAX), report);
+        let tls =
+            section.has("tls").then(|| identity(section.section("tls", report), folder, report)).flatten();
         let threads = section.get("threads", values::whole_u32(0, THREADS_MAX), report);
         let server = Self {
+            reuse_port: section.get("reuse_port", values::boolean, report).unwrap_or(false),
+            tls,
             threads: threads.unwrap_or(default.threads),
             listen: section.get("listen", values::listen_address, report).unwrap_or(default.listen),
             max_body_bytes,
@@ -112,5 +124,42 @@ impl ServerSettings {
         };
         section.finish(report);
         server
+    }
+
+    /// What an operator should know of the address in force.
+    pub(crate) fn concern(&self) -> Option<Concern> {
+        let address = self.listen;
+        (self.tls.is_none() && !address.ip().to_canonical().is_loopback())
+            .then_some(Concern::PlainHttp { address })
+    }
+}
+
+/// `[server.tls]`.
+fn identity(mut section: Section<'_>, folder: &Path, report: &mut Report) -> Option<Identity> {
+    let certificate = section.get("cert", values::path, report);
+    let key = section.get("key", values::path, report);
+    for (name, expected) in [("cert", "the file of the certificate"), ("key", "the file of its private key")]
+    {
+        if !section.has(name) {
+            section.fault(name, Problem::Missing { expected }, report);
+        }
+    }
+    section.finish(report);
+    let files = Files { certificate: folder.join(certificate?), key: folder.join(key?) };
+    match Identity::load(files.clone()) {
+        Ok(identity) => {
+            if let Some(concern) = identity.concern() {
+                report.warn(Place::file(&files.certificate), "server.tls.cert", concern);
+            }
+            Some(identity)
+        }
+        Err(Unusable::Certificate(problem)) => {
+            report.fault(Place::file(&files.certificate), "server.tls.cert", problem);
+            None
+        }
+        Err(Unusable::Key(problem)) => {
+            report.fault(Place::file(&files.key), "server.tls.key", problem);
+            None
+        }
     }
 }

@@ -139,11 +139,16 @@ fn the_shipped_examples_in_comments_load_too() {
         Some(example) if !example.is_empty() && !example.starts_with(' ') => example,
         _ => line,
     });
-    let setup = Setup::new(&uncommented.collect::<Vec<_>>().join("\n")).env("OPENAI_API_KEY_EU", "sk-eu");
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let setup = Setup::new(&uncommented.collect::<Vec<_>>().join("\n"))
+        .env("OPENAI_API_KEY_EU", "sk-eu")
+        .file("tls/cert.pem", &pair.cert.pem())
+        .file("tls/key.pem", &pair.signing_key.serialize_pem());
     let settings = setup.settings();
     assert_eq!(settings.providers["openai"].keys[0].name.as_ref(), "eu");
     assert_eq!(settings.providers["openai"].timeouts.first_token, Duration::from_secs(60));
     assert!(settings.providers["local"].can_be_called());
+    assert!(settings.server.tls.is_some());
     assert_eq!(settings.models.get("fast").unwrap().targets[0].model.as_ref(), "openai/gpt-oss-20b");
 }
 
@@ -693,7 +698,7 @@ fn faults_of_the_model_table_are_told_together_with_the_others() {
             "models.toml:2:1: `a b` is not a pattern; use 1 to 256 of the characters of a model name and `*`",
             "models.toml:3:11: x.\"a b\".context: 0 is too small; use 1 or more",
             "models.toml:4:14: x.\"a b\".cap_member: unknown member `max`; use one of max_tokens, max_completion_tokens",
-            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, input, cached_input, cache_write, output, reasoning",
+            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, takes_prefill, input, cached_input, cache_write, output, reasoning",
         ]
     );
 }

@@ -16,6 +16,7 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
         .current_dir(folder)
         .env_clear()
+        .stdin(Stdio::null())
         .args(["--config", "gateway.toml", "--data", "data"])
         .args(arguments);
     command
@@ -26,7 +27,11 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
 pub fn with_files_to_limit(folder: &Path) -> Command {
     let program = command(folder, &["--listen", "127.0.0.1:0"]);
     let mut shell = Command::new("/bin/sh");
-    shell.current_dir(folder).env_clear().args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    shell
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null())
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
     shell.arg(program.get_program()).args(program.get_args());
     shell
 }
@@ -51,17 +56,28 @@ impl Program {
     }
 
     /// As [`start`](Self::start), by this command, which must end up as the program.
-    pub async fn started(mut command: Command) -> Self {
-        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub async fn started(command: Command) -> Self {
+        let mut program = Self::spawned(command);
+        program.listens().await;
+        program
+    }
+
+    /// As [`started`](Self::started), without waiting.
+    pub fn spawned(mut command: Command) -> Self {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("the program starts");
         let output = collected(child.stdout.take().expect("it is piped"));
         let log = collected(child.stderr.take().expect("it is piped"));
-        let mut program = Self { child, address: String::new(), output, log };
-        program.until("it to listen", |program| program.output().ends_with('\n')).await;
-        let line = program.output();
-        let address = line.trim_end().strip_prefix("listening on http://");
-        program.address = address.unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
-        program
+        Self { child, address: String::new(), output, log }
+    }
+
+    /// Waits until it listens.
+    pub async fn listens(&mut self) {
+        self.until("it to listen", |program| program.output().ends_with('\n')).await;
+        let line = self.output();
+        let url = line.trim_end().strip_prefix("listening on ");
+        let address = url.and_then(|url| Some(url.split_once("://")?.1));
+        self.address = address.unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
     }
 
     /// What it has written to standard output.

@@ -33,10 +33,10 @@ async fn connect(limits: BodyLimits, budget: Arc<BufferBudget>) -> RawClient {
             }
         })
         .boxed();
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = listener.local_addr().unwrap();
+    let door = Door::bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
+    let address = door.address().unwrap();
     tokio::spawn(serve(
-        listener,
+        door,
         TowerToHyperService::new(warp::service(route)),
         panic_reply,
         || PATIENT,

@@ -54,9 +54,9 @@ mod tests {
             assert_eq!(limit(query).unwrap(), expected, "{query}");
         }
         for (query, told) in [
-            ("limit=0", "parameter `limit`: write a whole number from 1 to 1000"),
-            ("limit=1001", "parameter `limit`: write a whole number from 1 to 1000"),
-            ("limit=all", "parameter `limit`: write a whole number from 1 to 1000"),
+            ("limit=0", "parameter `limit`: not a number from 1 to 1000"),
+            ("limit=1001", "parameter `limit`: not a number from 1 to 1000"),
+            ("limit=all", "parameter `limit`: not a number from 1 to 1000"),
             ("limit=1&limit=2", "parameter `limit`: given twice; give it once"),
             ("client=ada", "parameter `client`: unknown; the one parameter is limit"),
         ] {
