@@ -148,7 +148,7 @@ def install_node() -> tuple[list, Path]:
     suites = [shutil.copy(file, folder) for file in sorted((HERE / "node").glob("*.mjs"))]
     tests = [file for file in suites if str(file).endswith(".test.mjs")]
     # Per test, in milliseconds.
-    return [node, "--test", "--test-timeout=20000", "--test-reporter=spec", *tests], folder
+    return [node, "--test", "--test-timeout=60000", "--test-reporter=spec", *tests], folder
 
 
 SUITES = {"python": install_python, "node": install_node, "comply": install_comply, "sources": install_sources}
