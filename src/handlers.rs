@@ -6,6 +6,7 @@ pub mod counted;
 pub mod docs;
 pub mod generate;
 pub mod generative;
+pub mod interactions;
 pub mod kept;
 pub mod models;
 pub mod passed;

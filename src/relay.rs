@@ -191,7 +191,7 @@ impl Relay {
             _ if self.context.is_array => b"\n",
             Dialect::Anthropic => PING,
             Dialect::Gemini => gemini::KEEP_ALIVE,
-            Dialect::OpenAi | Dialect::Seed => KEEP_ALIVE,
+            Dialect::OpenAi | Dialect::Seed | Dialect::Interactions => KEEP_ALIVE,
         };
         self.out.push_back(Bytes::from_static(sign_of_life));
     }

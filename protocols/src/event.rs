@@ -18,8 +18,10 @@ use bytes::{Bytes, BytesMut};
 use crate::usage::Usage;
 
 pub use crate::openai::{AnswerFault, StreamFault};
+pub use replayed::Replayed;
 pub use tally::Tally;
 
+mod replayed;
 mod tally;
 
 #[cfg(test)]

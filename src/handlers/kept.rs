@@ -1,4 +1,4 @@
-//! Answers that an upstream keeps: a response found again, deleted, cancelled, its input read.
+//! Answers that an upstream keeps: a response found again (whole or as its stream), deleted, cancelled, its input read.
 //!
 //! Called   by the front door; the ledger knows whose a response is and which key has it.
 //! Bounded  by one look into the ledger's file where memory does not know.
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use gateway_actors::ledger::{self, AnswerOwner};
 use gateway_actors::{Client, Target};
 use gateway_limits::Price;
-use gateway_protocols::event::WholeAnswer;
+use gateway_protocols::event::{AnswerStream, Replayed, WholeAnswer};
 use gateway_protocols::passthrough;
+use gateway_protocols::responses::ResponsesStream;
 use http::Method;
 use warp::reply::Response;
 
@@ -18,8 +19,9 @@ use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
+use crate::surface::EVENT_MAX;
 
-use super::ask::{Sent, call, upstream_method};
+use super::ask::{Sent, call, relay, upstream_method};
 use super::passed::{self, Passing};
 use super::{Asking, Dispatched, dispatch};
 
@@ -67,38 +69,73 @@ pub async fn response(
         return Err(Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() });
     }
     let owner = owned(front, exchange, client, "response", id).await?;
-    let resolved = at(exchange, client, &owner)?;
-    let asking = Asking {
-        endpoint: ENDPOINT,
-        prompt_tokens: 0,
-        output_tokens: 0,
-        price: Some(Price::FREE),
-        key: Some(Arc::clone(&owner.key)),
-    };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
     let path = match &*exchange.query {
         "" => format!("/responses/{rest}"),
         query => format!("/responses/{rest}?{query}"),
     };
-    let call = call(
-        exchange,
-        &resolved,
-        Sent {
-            method: upstream_method(&exchange.method),
-            path: path.into(),
-            body: body.bytes().clone(),
-            is_passed: true,
-        },
-    );
+    let replay: Option<Box<dyn AnswerStream>> = (below.is_none() && is_replay(exchange))
+        .then(|| Box::new(Replayed(ResponsesStream::new(EVENT_MAX))) as _);
+    about(front, exchange, client, Kept { endpoint: ENDPOINT, owner, path, replay }, body, in_flight).await
+}
+
+/// What is asked about an answer that an upstream keeps.
+pub(super) struct Kept {
+    /// The endpoint's name, as the ledger has it.
+    pub(super) endpoint: &'static str,
+    /// Who has it.
+    pub(super) owner: AnswerOwner,
+    /// Below the upstream's base URL, with the query.
+    pub(super) path: String,
+    /// How its stream is watched, where it is to be told again as one.
+    pub(super) replay: Option<Box<dyn AnswerStream>>,
+}
+
+/// Whether a kept answer is asked for as a stream.
+pub(super) fn is_replay(exchange: &Exchange) -> bool {
+    exchange.method == Method::GET
+        && form_urlencoded::parse(exchange.query.as_bytes())
+            .any(|(name, value)| name == "stream" && value == "true")
+}
+
+/// Asks the one key that has the answer. No token counts: they did when it was made.
+pub(super) async fn about(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    kept: Kept,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let Kept { endpoint, owner, path, replay } = kept;
+    let resolved = at(exchange, client, &owner)?;
+    let asking = Asking {
+        endpoint,
+        prompt_tokens: 0,
+        output_tokens: 0,
+        price: Some(Price::FREE),
+        key: Some(owner.key),
+    };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
+    let sent = Sent {
+        method: upstream_method(&exchange.method),
+        path: path.into(),
+        body: body.bytes().clone(),
+        is_passed: true,
+    };
+    let call = call(exchange, &resolved, sent);
+    if let Some(scan) = replay {
+        drop(body);
+        return Ok(relay(front, exchange, &resolved, call, charge, scan, shown, in_flight, false, None).await);
+    }
     let answer = call.whole(charge, Box::new(|body| Ok((body, WholeAnswer::default())))).await;
-    drop(in_flight);
+    drop((body, in_flight));
     Ok(match answer {
         Ok(whole) => shown.whole(exchange, whole),
         Err(fault) => shown.failed(exchange, fault),
     })
 }
 
-/// Whose a response, file or batch is, if it is this client's; `what` says which for an error.
+/// Whose a response, interaction, file or batch is, if it is this client's; `what` says which for an error.
 pub(super) async fn owned(
     front: &Front,
     exchange: &Exchange,

@@ -4,6 +4,7 @@
 //! one upstream, a question in any of the four protocols, and a reader of answers as strict as a client can be.
 
 mod gemini;
+mod interactions;
 mod kept;
 mod lists;
 mod messages;

@@ -13,7 +13,7 @@ use crate::json::{Cursor, Kind, Value};
 use crate::openai::RequestFault;
 
 /// A member's name in camelCase: the API takes `max_output_tokens` for `maxOutputTokens`.
-pub(super) fn camel(name: &str) -> Cow<'_, str> {
+pub(crate) fn camel(name: &str) -> Cow<'_, str> {
     // An underscore in front is part of a name.
     if !name.trim_start_matches('_').contains('_') {
         return Cow::Borrowed(name);
