@@ -20,6 +20,6 @@ sdk *suites:
 bench *flags:
     cargo run --release --locked -p gateway-load -- {{ flags }}
 
-# Fuzzes a parser (json, sse or splice) for so many seconds. Needs cargo-fuzz and a nightly toolchain.
+# Fuzzes a parser (a name of fuzz/bodies) for so many seconds. Needs cargo-fuzz and a nightly toolchain.
 fuzz target seconds="60":
     cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }}
