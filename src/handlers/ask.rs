@@ -181,7 +181,7 @@ fn upstream_headers(exchange: &Exchange, resolved: &Resolved, is_passed: bool) -
         headers.entry(&ANTHROPIC_VERSION).or_insert(default);
         if headers.contains_key(&ANTHROPIC_BETA) {
             let flags = headers.get_all(&ANTHROPIC_BETA).iter().map(HeaderValue::as_bytes);
-            let flags = beta::filtered(flags, None);
+            let flags = beta::filtered(flags, resolved.provider.quirks.betas.as_deref());
             headers.remove(&ANTHROPIC_BETA);
             headers.extend(
                 HeaderValue::try_from(flags)
