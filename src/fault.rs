@@ -138,6 +138,16 @@ pub enum Fault {
         /// What it is.
         what: &'static str,
     },
+    /// What a request refers to lies at two keys, and it can go to one.
+    #[error(
+        "{what} `{id}` and another that the request refers to are kept under different keys; make them anew together"
+    )]
+    KeptApart {
+        /// What it is.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// A member that the model's provider has no equal for.
     #[error(transparent)]
     Untranslatable(#[from] Untranslatable),

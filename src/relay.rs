@@ -96,9 +96,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// The upstream keeps the answer under this id.
-    pub fn note(self, id: &str) {
-        self.shared.keep_answer(id, self.owner);
+    /// The upstream keeps the answer, or a part of it, under this id.
+    pub fn note(&self, id: &str) {
+        self.shared.keep_answer(id, self.owner.clone());
+    }
+}
+
+impl RelayContext {
+    /// Of an answer that is whole, its parts can be referred to.
+    fn note_items(&self, scan: &dyn AnswerStream) {
+        if let Some(keeper) = &self.keeper {
+            scan.item_ids().iter().for_each(|id| keeper.note(id));
+        }
     }
 }
 
@@ -198,13 +207,14 @@ impl Relay {
 
     fn start(&mut self, opened: Opened) {
         let Opened { held, scan, body, mut charge, .. } = opened;
-        if let (Some(keeper), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
+        if let (Some(keeper), Some(id)) = (&self.context.keeper, scan.response_id()) {
             keeper.note(id);
         }
         self.out.extend(held);
         self.in_burst = true;
         self.last_chunk = Instant::now();
         if scan.is_terminal() {
+            self.context.note_items(&*scan);
             charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
         } else {
@@ -287,6 +297,7 @@ impl Relay {
     fn complete(&mut self) {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             let Flow { scan, charge, body, .. } = flow;
+            self.context.note_items(&*scan);
             charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
             self.in_burst = true;

@@ -196,7 +196,7 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
                 .param(Some("model"))
         }
         Fault::CapAboveLimit { param, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(*param)),
-        Fault::NotServed { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
+        Fault::NotServed { .. } | Fault::KeptApart { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
         Fault::Untranslatable(fault) => {
             Looks::invalid(StatusCode::BAD_REQUEST).param(Some(fault.member.as_str()))
         }

@@ -178,6 +178,11 @@ pub trait AnswerStream: Debug + Send + Sync {
         None
     }
 
+    /// The ids under which the upstream keeps the parts of a whole answer, for requests that refer to them.
+    fn item_ids(&self) -> &[String] {
+        &[]
+    }
+
     /// The error that ends the stream, as this stream's client reads it, made of the server-sent event that says it.
     fn closing_error(&mut self, event: Bytes) -> Bytes {
         event

@@ -21,6 +21,7 @@ pub mod json;
 pub mod openai;
 pub mod passthrough;
 mod prompts;
+pub mod referenced;
 pub mod responses;
 pub mod splice;
 pub mod sse;

@@ -46,6 +46,11 @@ pub trait Watcher: Debug + Send + Sync {
     /// As [`AnswerStream::response_id`].
     fn response_id(&self) -> Option<&str>;
 
+    /// As [`AnswerStream::item_ids`].
+    fn item_ids(&self) -> &[String] {
+        &[]
+    }
+
     /// As [`AnswerStream::closing_error`].
     fn closing_error(&mut self, event: Bytes) -> Bytes {
         event
@@ -157,6 +162,10 @@ impl<W: Watcher> AnswerStream for Watched<W> {
 
     fn response_id(&self) -> Option<&str> {
         self.watcher.response_id()
+    }
+
+    fn item_ids(&self) -> &[String] {
+        self.watcher.item_ids()
     }
 
     fn closing_error(&mut self, event: Bytes) -> Bytes {

@@ -116,6 +116,7 @@ pub async fn answer(
         Ok(whole) => {
             if let (Some(keeper), Some(id)) = (keeper, responses::response_id(&whole.bytes)) {
                 keeper.note(&id);
+                responses::item_ids(&whole.bytes).iter().for_each(|id| keeper.note(id));
             }
             shown.whole(exchange, whole)
         }

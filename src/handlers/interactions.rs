@@ -14,6 +14,7 @@ use gateway_protocols::estimate;
 use gateway_protocols::event::{AnswerStream, Replayed};
 use gateway_protocols::interactions::{InteractionRequest, InteractionStream, WholeInteraction, whole};
 use gateway_protocols::passthrough;
+use gateway_protocols::referenced;
 use http::Method;
 use warp::reply::Response;
 
@@ -28,7 +29,7 @@ use crate::surface::EVENT_MAX;
 
 use super::ask::{Sent, call, relay};
 use super::generative::resolved;
-use super::kept::{self, Kept, owned};
+use super::kept::{self, Kept, owned, pinned};
 use super::{Asking, Cap, Dispatched, cap, dispatch, price};
 
 /// The endpoint's name, as the ledger has it.
@@ -49,18 +50,12 @@ pub async fn create(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let request = InteractionRequest::read(body.bytes())?;
-    let earlier = match request.previous_interaction_id() {
-        Some(id) => Some(owned(front, exchange, client, WHAT, id).await?),
-        None => None,
-    };
+    let earlier = request.previous_interaction_id().map(|id| (WHAT, id));
+    let pin = pinned(front, exchange, client, earlier, &referenced::references(body.bytes())?).await?;
     let resolved = resolved(exchange, client, request.model())?;
     served(&resolved)?;
     let target = &resolved.target;
-    if let (Some(id), Some(owner)) = (request.previous_interaction_id(), &earlier)
-        && owner.provider != target.provider
-    {
-        return Err(Fault::NotFound { what: WHAT, name: id.to_owned() });
-    }
+    let key = pin.key_at(&resolved)?;
     let capability = exchange.live.settings.capabilities.of(&target.provider, &target.model);
     let asked_cap = request.output_cap();
     let Cap { sent, reserved } = cap(client, asked_cap, capability.max_output, InteractionRequest::CAP)?;
@@ -69,7 +64,7 @@ pub async fn create(
         prompt_tokens: request.prompt_parts().map(estimate::prompt_tokens).fold(0, u64::saturating_add),
         output_tokens: reserved,
         price: price(exchange, &resolved),
-        key: earlier.map(|owner| owner.key),
+        key,
     };
     let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved, asking).await?;
     let keeper = (request.store() || request.background()).then(|| Keeper {

@@ -1,4 +1,4 @@
-//! Answers that an upstream keeps: a response found again (whole or as its stream), deleted, cancelled, its input read.
+//! Answers that an upstream keeps, and what requests refer to of them: a response found again (whole or as its stream), deleted, cancelled, its input read.
 //!
 //! Called   by the front door; the ledger knows whose a response is and which key has it.
 //! Bounded  by one look into the ledger's file where memory does not know.
@@ -11,7 +11,9 @@ use gateway_actors::{Client, Target};
 use gateway_limits::Price;
 use gateway_protocols::event::{AnswerStream, Replayed, WholeAnswer};
 use gateway_protocols::passthrough;
+use gateway_protocols::referenced::{self, Reference};
 use gateway_protocols::responses::ResponsesStream;
+use gateway_protocols::translate::Protocol;
 use http::Method;
 use warp::reply::Response;
 
@@ -19,7 +21,7 @@ use crate::body::BufferedBody;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
-use crate::surface::EVENT_MAX;
+use crate::surface::{self, EVENT_MAX};
 
 use super::ask::{Sent, call, relay, upstream_method};
 use super::passed::{self, Passing};
@@ -44,10 +46,10 @@ pub async fn response(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     if let (&Method::POST, "compact" | COUNTING) = (&exchange.method, rest) {
-        let key = match passthrough::text_member(body.bytes(), "previous_response_id")? {
-            Some(id) => Some(owned(front, exchange, client, "response", &id).await?.key),
-            None => None,
-        };
+        let earlier = passthrough::text_member(body.bytes(), "previous_response_id")?;
+        let earlier = earlier.as_deref().map(|id| ("response", id));
+        let references = referenced::references(body.bytes())?;
+        let key = pinned(front, exchange, client, earlier, &references).await?.key();
         let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, key };
         let answer = passed::with_model(front, exchange, client, passing, body, in_flight).await;
         // A provider without it has no such route.
@@ -76,6 +78,65 @@ pub async fn response(
     let replay: Option<Box<dyn AnswerStream>> = (below.is_none() && is_replay(exchange))
         .then(|| Box::new(Replayed(ResponsesStream::new(EVENT_MAX))) as _);
     about(front, exchange, client, Kept { endpoint: ENDPOINT, owner, path, replay }, body, in_flight).await
+}
+
+/// Where a request must go, because an upstream's key has there what it refers to.
+#[derive(Debug)]
+pub(super) struct Pin(Option<(AnswerOwner, Fault)>);
+
+impl Pin {
+    /// The one key that will do, at the provider of the request's model.
+    ///
+    /// # Errors
+    /// Another provider has what the request refers to: this one knows nothing of it.
+    pub(super) fn key_at(self, resolved: &Resolved) -> Result<Option<Arc<str>>, Fault> {
+        match self.0 {
+            Some((owner, unknown)) if owner.provider != resolved.target.provider => Err(unknown),
+            pin => Ok(pin.map(|(owner, _)| owner.key)),
+        }
+    }
+
+    fn key(self) -> Option<Arc<str>> {
+        self.0.map(|(owner, _)| owner.key)
+    }
+}
+
+/// What of a request refers to its upstream's store. A translation carries files alone; of all else it says
+/// that it has no equal.
+pub(super) fn references(
+    resolved: &Resolved,
+    protocol: Protocol,
+    body: &[u8],
+) -> Result<Vec<Reference>, Fault> {
+    let mut references = referenced::references(body)?;
+    if surface::spoken(&resolved.provider, protocol) != protocol {
+        references.retain(|reference| reference.what == "file");
+    }
+    Ok(references)
+}
+
+/// Looks that all that a request refers to is the client's, and at one key; `earlier` is the answer that it goes on from:
+/// what that is, and its id.
+pub(super) async fn pinned(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    earlier: Option<(&'static str, &str)>,
+    references: &[Reference],
+) -> Result<Pin, Fault> {
+    let mut pin: Option<(AnswerOwner, Fault)> = None;
+    let references = references.iter().map(|reference| (reference.what, reference.id.as_str()));
+    for (what, id) in earlier.into_iter().chain(references) {
+        let owner = owned(front, exchange, client, what, id).await?;
+        match &pin {
+            Some((pinned, _)) if (&pinned.provider, &pinned.key) != (&owner.provider, &owner.key) => {
+                return Err(Fault::KeptApart { what, id: id.to_owned() });
+            }
+            Some(_) => {}
+            None => pin = Some((owner, Fault::NotFound { what, name: id.to_owned() })),
+        }
+    }
+    Ok(Pin(pin))
 }
 
 /// What is asked about an answer that an upstream keeps.
@@ -135,7 +196,7 @@ pub(super) async fn about(
     })
 }
 
-/// Whose a response, interaction, file or batch is, if it is this client's; `what` says which for an error.
+/// Whose a response, its item, an interaction, file or batch is, if it is this client's; `what` says which for an error.
 pub(super) async fn owned(
     front: &Front,
     exchange: &Exchange,

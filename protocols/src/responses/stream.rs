@@ -28,6 +28,7 @@ pub struct ResponseWatcher {
     /// The terminal event came.
     has_ended: bool,
     response_id: Option<String>,
+    item_ids: Vec<String>,
     /// The number of the event that would come next.
     sequence: u64,
     contents: u64,
@@ -73,6 +74,7 @@ impl ResponseWatcher {
 
     fn read_response(&mut self, event: &Event<'_>) -> Result<(), JsonFault> {
         if let Some(response) = event.response()? {
+            self.item_ids = response.item_ids();
             self.response_id = response.id.or(self.response_id.take());
             self.usage = response.usage.or(self.usage);
         }
@@ -113,6 +115,11 @@ impl Watcher for ResponseWatcher {
     /// The first event brings it.
     fn response_id(&self) -> Option<&str> {
         self.response_id.as_deref()
+    }
+
+    /// The terminal event brings them.
+    fn item_ids(&self) -> &[String] {
+        &self.item_ids
     }
 
     fn closing_error(&mut self, event: Bytes) -> Bytes {

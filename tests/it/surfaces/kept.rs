@@ -4,7 +4,7 @@ use gateway_testkit::raw_client::{Answer, Request};
 use gateway_testkit::{FakeUpstream, Reply};
 use serde_json::{Value, json};
 
-use super::{Site, get, post};
+use super::{Api, CLAUDE, GEMINI, GPT, Site, get, post, question};
 
 fn upload(client: &str, content: &str) -> Request {
     let body = format!(
@@ -145,6 +145,91 @@ async fn without_a_provider_that_has_files_there_are_none() {
     }
     assert_eq!(upstream.requests(), 0);
     gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn a_prompt_refers_to_ones_own_files_alone() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    let part = |file: &str| json!([{"type": "file", "file": {"file_id": file}}]);
+    let body =
+        |file: &str| json!({"model": GPT, "messages": [{"role": "user", "content": part(file)}]}).to_string();
+    let chat = |file: &str| post("ada", "/v1/chat/completions", body(file));
+    let escaped = post("ada", "/v1/chat/completions", body(&bobs).replace("file_id", "file\\u005fid"));
+    let input = |file: &str| json!([{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]);
+    let responses = |file: &str| question(Api::Responses, GPT, true, json!({"input": input(file)}));
+    let before = site.upstream.requests();
+    let source = json!([{"type": "document", "source": {"type": "file", "file_id": "file_x"}}]);
+    let uri = json!([{"parts": [{"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/x"}}]}]);
+    for (request, told) in [
+        (chat(&bobs), format!("no such file: {bobs}")),
+        (responses(&bobs), format!("no such file: {bobs}")),
+        // Written otherwise it is still the same member.
+        (escaped, format!("no such file: {bobs}")),
+        (chat("file-unknown"), "no such file: file-unknown".to_owned()),
+        (
+            question(
+                Api::Messages,
+                CLAUDE,
+                false,
+                json!({"messages": [{"role": "user", "content": source}]}),
+            ),
+            "no such file: file_x".to_owned(),
+        ),
+        (question(Api::Gemini, GEMINI, false, json!({"contents": uri})), "no such file: files/x".to_owned()),
+        (
+            question(Api::Gemini, GEMINI, false, json!({"cachedContent": "cachedContents/x"})),
+            "no such cached content: cachedContents/x".to_owned(),
+        ),
+        (
+            question(Api::Responses, GPT, false, json!({"conversation": "conv_x"})),
+            "no such conversation: conv_x".to_owned(),
+        ),
+        // Another provider knows nothing of it.
+        (
+            question(
+                Api::Chat,
+                CLAUDE,
+                false,
+                json!({"messages": [{"role": "user", "content": part(&adas)}]}),
+            ),
+            format!("no such file: {adas}"),
+        ),
+    ] {
+        let answer = asked(&site, &request, 404).await;
+        assert_eq!(answer.json()["error"]["message"], *told, "{request:?}");
+    }
+    assert_eq!(site.upstream.requests(), before, "the upstream is not asked");
+    for request in [chat(&adas), responses(&adas)] {
+        let (answer, seen) = site.ask(Reply::real(), &request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(String::from_utf8_lossy(&seen.body()).contains(&adas));
+    }
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn an_item_is_referred_to_by_whom_it_was_made_for() {
+    let site = Site::start().await;
+    for stream in [false, true] {
+        let (answer, _) = site.ask(Reply::real(), &question(Api::Responses, GPT, stream, json!({}))).await;
+        let text = answer.text();
+        let id = text
+            .split("\"msg_")
+            .nth(1)
+            .map(|rest| format!("msg_{}", rest.split('"').next().unwrap()))
+            .unwrap();
+        let on = |client: &str| {
+            let input = json!([{"type": "item_reference", "id": id}, {"role": "user", "content": "on"}]);
+            post(client, "/v1/responses", json!({"model": GPT, "input": input}))
+        };
+        let before = site.upstream.requests();
+        let answer = asked(&site, &on("bob"), 404).await;
+        assert_eq!(answer.json()["error"]["message"], format!("no such item: {id}"));
+        assert_eq!(site.upstream.requests(), before);
+        site.ask(Reply::text("ok"), &on("ada")).await;
+    }
+    site.ends_in_agreement().await;
 }
 
 #[tokio::test]
