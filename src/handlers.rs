@@ -109,6 +109,7 @@ fn price(exchange: &Exchange, resolved: &Resolved) -> Option<Price> {
 }
 
 /// What a request asks the tree for.
+#[derive(Clone)]
 struct Asking {
     /// The endpoint's name, as the ledger has it.
     endpoint: &'static str,

@@ -196,7 +196,10 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
                 .param(Some("model"))
         }
         Fault::CapAboveLimit { param, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(*param)),
-        Fault::NotServed { .. } | Fault::KeptApart { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
+        Fault::NotServed { .. }
+        | Fault::KeptApart { .. }
+        | Fault::BatchLine { .. }
+        | Fault::BatchModel { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
         Fault::Untranslatable(fault) => {
             Looks::invalid(StatusCode::BAD_REQUEST).param(Some(fault.member.as_str()))
         }

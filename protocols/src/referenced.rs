@@ -67,12 +67,14 @@ pub fn references(body: &[u8]) -> Result<Vec<Reference>, RequestFault> {
     // What is no JSON is refused by the reader of the request.
     let _ = found.walk(&mut Cursor::new(text), true);
     match found.are_too_many {
-        true => Err(RequestFault::Member {
-            member: "file_id".to_owned(),
-            expected: "at most 256 references to what is kept in one request",
-        }),
+        true => Err(too_many()),
         false => Ok(found.references),
     }
+}
+
+/// The fault of more than [`REFERENCES_MAX`].
+pub(crate) fn too_many() -> RequestFault {
+    RequestFault::Member { member: "file_id".to_owned(), expected: "at most 256 references to what is kept" }
 }
 
 #[derive(Default)]

@@ -49,7 +49,8 @@ pub async fn response(
         let earlier = passthrough::text_member(body.bytes(), "previous_response_id")?;
         let earlier = earlier.as_deref().map(|id| ("response", id));
         let references = referenced::references(body.bytes())?;
-        let key = pinned(front, exchange, client, earlier, &references).await?.key();
+        let owner = pinned(front, exchange, client, earlier, &references).await?.owner();
+        let key = owner.map(|owner| owner.key);
         let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, key };
         let answer = passed::with_model(front, exchange, client, passing, body, in_flight).await;
         // A provider without it has no such route.
@@ -96,8 +97,9 @@ impl Pin {
         }
     }
 
-    fn key(self) -> Option<Arc<str>> {
-        self.0.map(|(owner, _)| owner.key)
+    /// Who has what the request refers to.
+    pub(super) fn owner(self) -> Option<AnswerOwner> {
+        self.0.map(|(owner, _)| owner)
     }
 }
 

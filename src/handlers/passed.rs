@@ -27,12 +27,15 @@ use crate::resolve::{self, Resolved};
 use crate::settings::ProviderKind;
 
 use super::ask::{Sent, call, upstream_method};
-use super::generative::resolved;
-use super::kept::owned;
+use super::generative::{self, resolved};
+use super::kept::{owned, pinned};
 use super::{Asking, Dispatched, Shown, dispatch, price};
 
 /// The endpoint of batches, by its name in the ledger.
 const BATCHES: &str = "batches";
+
+/// Pages of a list that are asked for one after the other until one has something of the client's own.
+const PAGES_MAX: u32 = 8;
 
 /// What stands for the model in the ledger where a request names none.
 const NO_MODEL: &str = "-";
@@ -70,9 +73,10 @@ pub async fn with_model(
         price: if is_free { Some(Price::FREE) } else { price(exchange, &resolved) },
         key,
     };
-    pass(front, exchange, client, &resolved, asking, Some(named), body, in_flight)
-        .await
-        .map(|(response, _)| response)
+    let path = path(exchange, &exchange.query);
+    let passed = pass(front, exchange, client, &resolved, asking, path, Some(named), &body).await;
+    drop((body, in_flight));
+    passed.map(|(response, _)| response)
 }
 
 /// Answers a request for files or batches; `rest` is what follows the endpoint's path.
@@ -103,34 +107,82 @@ pub async fn without_model(
         // Only the key that has the file can work on it.
         owner = Some(owned(front, exchange, client, "file", &input).await?);
     }
+    let is_upload = makes && !is_batch;
+    let batch = if is_upload { passthrough::batch(body.bytes(), content_type(exchange))? } else { None };
+    if let Some(batch) = &batch {
+        owner = pinned(front, exchange, client, None, &batch.references).await?.owner();
+    }
     let resolved = provider(exchange, client, owner.as_ref())?;
     served(&resolved, endpoint)?;
-    let key = owner.as_ref().map(|owner| Arc::clone(&owner.key));
-    let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: 0, price: Some(Price::FREE), key };
-    let made_at = resolved.target.provider.clone();
-    let (mut response, made) =
-        pass(front, exchange, client, &resolved, asking, None, body, in_flight).await?;
-    let Some(Made { body, key }) = made else { return Ok(response) };
-    let lists = id.is_none() && !makes;
-    let shown = if lists { own(front, exchange, client, what, &body).await? } else { body };
-    let made = if makes { passthrough::id(&shown) } else { None };
-    let written = if is_batch { passthrough::files_written(&shown) } else { Vec::new() };
-    let shared = front.gateway.shared();
-    for id in made.into_iter().chain(written) {
-        // A batch is asked for again and again until it is done.
-        if shared.recent_answer(&id).is_none() {
-            let owner = AnswerOwner {
-                client: client.id.clone(),
-                provider: Arc::clone(&made_at),
-                key: Arc::clone(&key),
-            };
-            shared.keep_answer(&id, owner);
-        }
+    for (line, model) in batch.iter().flat_map(|batch| &batch.models) {
+        check_line(exchange, client, &resolved, *line, model)?;
     }
-    if lists {
-        *response.body_mut() = shown.into();
+    let key = owner.as_ref().map(|owner| Arc::clone(&owner.key));
+    let made_at = resolved.target.provider.clone();
+    let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: 0, price: Some(Price::FREE), key };
+    if id.is_none() && !makes {
+        let listed = list(front, exchange, client, &resolved, asking, what, &body).await;
+        drop((body, in_flight));
+        return listed;
+    }
+    let path = path(exchange, &exchange.query);
+    let (response, made) = pass(front, exchange, client, &resolved, asking, path, None, &body).await?;
+    drop((body, in_flight));
+    if let Some(made) = made {
+        let new = if makes { passthrough::id(&made.body) } else { None };
+        keep(front, client, &made_at, &made, new, is_batch);
     }
     Ok(response)
+}
+
+/// Notes whose a file or batch is, and the files that a batch has written.
+fn keep(
+    front: &Front,
+    client: &Client,
+    provider: &Arc<str>,
+    made: &Made,
+    new: Option<String>,
+    is_batch: bool,
+) {
+    let written = if is_batch { passthrough::files_written(&made.body) } else { Vec::new() };
+    let shared = front.gateway.shared();
+    for id in new.into_iter().chain(written) {
+        // A batch is asked for again and again until it is done.
+        if shared.recent_answer(&id).is_none() {
+            let (provider, key) = (Arc::clone(provider), Arc::clone(&made.key));
+            shared.keep_answer(&id, AnswerOwner { client: client.id.clone(), provider, key });
+        }
+    }
+}
+
+/// A list of what is the client's own. A page without any is followed by the next: a client takes a page of nothing for
+/// the end.
+async fn list(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    resolved: &Resolved,
+    asking: Asking,
+    what: &'static str,
+    body: &BufferedBody,
+) -> Result<Response, Fault> {
+    let mut query = exchange.query.to_string();
+    for page in 1.. {
+        let (asking, path) = (asking.clone(), path(exchange, &query));
+        let (mut response, made) = pass(front, exchange, client, resolved, asking, path, None, body).await?;
+        let Some(mut made) = made else { return Ok(response) };
+        let (shown, is_empty) = own(front, exchange, client, what, &made.body).await?;
+        let next = passthrough::next_page(&made.body).filter(|_| is_empty && page < PAGES_MAX);
+        if let Some(last) = next {
+            query = after(&exchange.query, &last);
+            continue;
+        }
+        made.body = shown;
+        keep(front, client, &resolved.target.provider, &made, None, what == "batch");
+        *response.body_mut() = made.body.into();
+        return Ok(response);
+    }
+    Err(Fault::Bug)
 }
 
 /// The id in a path's rest, if there is one. What may follow it is listed: an upstream that folds `..` away would
@@ -149,14 +201,38 @@ fn id<'r>(exchange: &Exchange, endpoint: &str, rest: &'r str) -> Result<Option<&
     Ok((!rest.is_empty()).then_some(id))
 }
 
-/// The elements of a list that the client made.
+/// Whether a client may ask for the model of a batch's line, where the batch would run.
+fn check_line(
+    exchange: &Exchange,
+    client: &Client,
+    resolved: &Resolved,
+    line: usize,
+    model: &str,
+) -> Result<(), Fault> {
+    let found = generative::resolved(exchange, client, Some(model))
+        .map_err(|fault| Fault::BatchLine { line, fault: Box::new(fault) })?;
+    let (found, here) = (found.target, &resolved.target.provider);
+    match found.provider == *here && &*found.model == model {
+        true => Ok(()),
+        false => Err(Fault::BatchModel { line, model: model.to_owned(), provider: here.to_string() }),
+    }
+}
+
+/// The query of a list's next page.
+fn after(query: &str, last: &str) -> String {
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    next.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after"));
+    next.append_pair("after", last).finish()
+}
+
+/// The elements of a list that the client made, and whether there are none.
 async fn own(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
     what: &'static str,
     list: &bytes::Bytes,
-) -> Result<bytes::Bytes, Fault> {
+) -> Result<(bytes::Bytes, bool), Fault> {
     let mut ids = Vec::new();
     passthrough::filtered(list, |id| {
         ids.push(id.to_owned());
@@ -171,7 +247,8 @@ async fn own(
         }
     }
     // What is no list shows nothing that could be another's.
-    Ok(passthrough::filtered(list, |id| mine.iter().any(|mine| mine == id)).unwrap_or_else(|| list.clone()))
+    let shown = passthrough::filtered(list, |id| mine.iter().any(|mine| mine == id));
+    Ok((shown.unwrap_or_else(|| list.clone()), mine.is_empty()))
 }
 
 /// An answer's bytes, and the name of the key that gave it.
@@ -191,9 +268,9 @@ async fn pass(
     client: &Client,
     resolved: &Resolved,
     asking: Asking,
+    path: String,
     named: Option<Named>,
-    body: BufferedBody,
-    in_flight: InFlight,
+    body: &BufferedBody,
 ) -> Result<(Response, Option<Made>), Fault> {
     let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
     let key = Arc::clone(&charge.lease().endpoint().key_name);
@@ -202,14 +279,12 @@ async fn pass(
         None => body.bytes().clone(),
     };
     let method = upstream_method(&exchange.method);
-    let call =
-        call(exchange, resolved, Sent { method, path: path(exchange).into(), body: sent, is_passed: true });
+    let call = call(exchange, resolved, Sent { method, path: path.into(), body: sent, is_passed: true });
     let read = Box::new(|body: bytes::Bytes| {
         let usage = passthrough::usage(&body);
         Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
     });
     let answer = call.whole(charge, read).await;
-    drop((body, in_flight));
     Ok(match answer {
         Ok(whole) => {
             let made = Made { body: whole.bytes.clone(), key };
@@ -221,12 +296,12 @@ async fn pass(
     })
 }
 
-/// The path below the upstream's base URL, with its query.
-fn path(exchange: &Exchange) -> String {
+/// The path below the upstream's base URL, with this query.
+fn path(exchange: &Exchange, query: &str) -> String {
     debug_assert_eq!(exchange.dialect, Dialect::OpenAi, "only OpenAI's paths come here");
     let path = exchange.path.strip_prefix("/openai").unwrap_or(&exchange.path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
-    match &*exchange.query {
+    match query {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
     }

@@ -1,4 +1,4 @@
-//! Files and batches: the upstream's key has them for everybody, the gateway shows each client its own.
+//! Files, and what prompts refer to: the upstream's key has them for everybody, the gateway shows each client its own.
 
 use gateway_testkit::raw_client::{Answer, Request};
 use gateway_testkit::{FakeUpstream, Reply};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Api, CLAUDE, GEMINI, GPT, Site, get, post, question};
 
-fn upload(client: &str, content: &str) -> Request {
+pub fn upload(client: &str, content: &str) -> Request {
     let body = format!(
-        "--edge\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--edge\r\n\
+        "--edge\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--edge\r\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{content}\r\n--edge--\r\n"
     );
     Request::post("/v1/files")
@@ -22,18 +22,18 @@ fn delete(client: &str, path: &str) -> Request {
 }
 
 /// Files and batches are asked for by GET as well, so nothing is scripted: the fake keeps what it gets.
-async fn asked(site: &Site, request: &Request, status: u16) -> Answer {
+pub async fn asked(site: &Site, request: &Request, status: u16) -> Answer {
     let answer = site.gateway.ask(request).await;
     assert_eq!(answer.status, status, "{request:?}: {}", answer.text());
     answer
 }
 
-async fn uploaded(site: &Site, client: &str) -> String {
+pub async fn uploaded(site: &Site, client: &str) -> String {
     let answer = asked(site, &upload(client, &format!("content of {client}")), 200).await;
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-fn ids(list: &Value) -> Vec<&str> {
+pub fn ids(list: &Value) -> Vec<&str> {
     list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect()
 }
 
@@ -64,36 +64,6 @@ async fn a_file_is_its_owners_alone() {
     assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
     asked(&site, &delete("ada", &path("")), 200).await;
     asked(&site, &get("ada", &path("")), 404).await;
-    site.ends_in_agreement().await;
-}
-
-#[tokio::test]
-async fn a_batch_is_its_owners_alone_and_takes_only_ones_own_file() {
-    let site = Site::start().await;
-    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
-    let batch = |client: &str, file: &str| {
-        post(
-            client,
-            "/v1/batches",
-            json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}),
-        )
-    };
-    let before = site.upstream.requests();
-    asked(&site, &batch("ada", &bobs), 404).await;
-    asked(&site, &batch("ada", "file-unknown"), 404).await;
-    assert_eq!(site.upstream.requests(), before);
-    let answer = asked(&site, &batch("ada", &adas), 200).await;
-    let id = answer.json()["id"].as_str().unwrap().to_owned();
-    asked(&site, &get("bob", &format!("/v1/batches/{id}")), 404).await;
-    asked(&site, &post("bob", &format!("/v1/batches/{id}/cancel"), ""), 404).await;
-    assert_eq!(ids(&asked(&site, &get("bob", "/v1/batches"), 200).await.json()), [""; 0]);
-    assert_eq!(ids(&asked(&site, &get("ada", "/v1/batches"), 200).await.json()), [id.as_str()]);
-    let answer = asked(&site, &get("ada", &format!("/v1/batches/{id}")), 200).await;
-    // What it wrote is as much the client's as the batch.
-    let output = answer.json()["output_file_id"].as_str().unwrap().to_owned();
-    asked(&site, &get("ada", &format!("/v1/files/{output}/content")), 200).await;
-    asked(&site, &get("bob", &format!("/v1/files/{output}/content")), 404).await;
-    asked(&site, &post("ada", &format!("/v1/batches/{id}/cancel"), ""), 200).await;
     site.ends_in_agreement().await;
 }
 
@@ -203,7 +173,7 @@ async fn a_prompt_refers_to_ones_own_files_alone() {
     for request in [chat(&adas), responses(&adas)] {
         let (answer, seen) = site.ask(Reply::real(), &request).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(String::from_utf8_lossy(&seen.body()).contains(&adas));
+        assert!(String::from_utf8_lossy(seen.body()).contains(&adas));
     }
     site.ends_in_agreement().await;
 }
