@@ -20,6 +20,7 @@ pub mod interactions;
 pub mod json;
 pub mod openai;
 pub mod passthrough;
+mod path;
 mod prompts;
 pub mod referenced;
 pub mod responses;

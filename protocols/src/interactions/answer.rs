@@ -7,8 +7,9 @@
 //! Fails    with an [`AnswerFault`]: what arrives with a 200 is not always an answer.
 
 use super::step;
+use crate::body;
 use crate::event::{AnswerFault, Tally, WholeAnswer};
-use crate::json::{self, Cursor, JsonFault, Kind, Value};
+use crate::json::{Cursor, JsonFault, Kind, Value};
 use crate::openai::UpstreamErrorBody;
 use crate::usage::{self, Usage};
 
@@ -72,21 +73,7 @@ pub struct WholeInteraction {
 /// # Errors
 /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
 pub fn whole(body: &[u8]) -> Result<WholeInteraction, AnswerFault> {
-    let text = json::utf8(body)?;
-    if text.trim_ascii().is_empty() {
-        return Err(AnswerFault::Empty);
-    }
-    let mut cursor = Cursor::new(text);
-    let found = cursor.peek()?;
-    if found != Kind::Object {
-        cursor.value()?;
-        cursor.finish()?;
-        // Gemini wraps an error into an array at times.
-        return Err(match UpstreamErrorBody::read(body) {
-            error if error == UpstreamErrorBody::default() => AnswerFault::NotAnObject { found },
-            error => AnswerFault::ErrorObject(Box::new(error)),
-        });
-    }
+    let mut cursor = body::answer_in(body)?;
     let interaction = Interaction::read(&mut cursor)?;
     cursor.finish()?;
     if interaction.is_error {

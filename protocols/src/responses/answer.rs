@@ -8,8 +8,9 @@
 
 use super::item::Item;
 use super::reader;
+use crate::body;
 use crate::event::{Tally, WholeAnswer};
-use crate::json::{self, Cursor, JsonFault, Kind, Value};
+use crate::json::{Cursor, JsonFault, Kind, Value};
 use crate::openai::{AnswerFault, UpstreamErrorBody};
 use crate::usage::{self, Usage};
 
@@ -110,17 +111,7 @@ pub fn item_ids(body: &[u8]) -> Vec<String> {
 
 /// The response object of a whole answer, judged.
 pub(super) fn read_whole(body: &[u8]) -> Result<Response<'_>, AnswerFault> {
-    let text = json::utf8(body)?;
-    if text.trim_ascii().is_empty() {
-        return Err(AnswerFault::Empty);
-    }
-    let mut cursor = Cursor::new(text);
-    let found = cursor.peek()?;
-    if found != Kind::Object {
-        cursor.value()?;
-        cursor.finish()?;
-        return Err(AnswerFault::NotAnObject { found });
-    }
+    let mut cursor = body::answer_in(body)?;
     let response = Response::read(&mut cursor)?;
     cursor.finish()?;
     if response.is_error || response.error.is_some() {

@@ -33,8 +33,6 @@ fn what_is_no_answer_is_a_fault() {
     assert_eq!(whole(b"{}").unwrap_err(), AnswerFault::NoChoices);
     assert_eq!(whole(b"[1]").unwrap_err(), AnswerFault::NotAnObject { found: Kind::Array });
     let error = br#"{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}"#;
-    for body in [error.to_vec(), [b"[".as_slice(), error, b"]"].concat()] {
-        let fault = whole(&body).unwrap_err();
-        assert!(matches!(fault, AnswerFault::ErrorObject(error) if error.status == Some(503)));
-    }
+    let fault = whole(error).unwrap_err();
+    assert!(matches!(fault, AnswerFault::ErrorObject(error) if error.status == Some(503)));
 }
