@@ -147,6 +147,7 @@ pub(super) fn call(exchange: &Exchange, resolved: &Resolved, sent: Sent) -> Call
             method,
             path: with_query(path, quirks.query.as_deref()),
             auth: quirks.auth,
+            http2: quirks.http2,
             headers: upstream_headers(exchange, resolved, is_passed),
             body,
         },

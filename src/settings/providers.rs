@@ -109,6 +109,8 @@ pub struct Quirks {
     pub tells_usage_unasked: bool,
     /// The header that has the count of cached prompt tokens (Fireworks).
     pub cached_tokens_header: Option<HeaderName>,
+    /// Whether it is known to speak HTTP/2 where its address has no TLS that could tell.
+    pub http2: bool,
     /// The flags of `anthropic-beta` that go to it; `None` where all do.
     pub betas: Option<Vec<String>>,
 }
@@ -199,6 +201,7 @@ struct Written {
     responses: Option<bool>,
     stream_options: Option<bool>,
     cached_tokens_header: Option<HeaderName>,
+    http2: Option<bool>,
     betas: Option<Vec<String>>,
     is_lenient: Option<bool>,
 }
@@ -225,6 +228,7 @@ impl Written {
             responses: self.responses.or(upstream.responses),
             stream_options: self.stream_options.or(upstream.stream_options),
             cached_tokens_header: self.cached_tokens_header.or(upstream.cached_tokens_header),
+            http2: self.http2.or(upstream.http2),
             betas: self.betas.or(upstream.betas),
             is_lenient: self.is_lenient.or(upstream.is_lenient),
         }
@@ -288,6 +292,7 @@ impl<'a> Surroundings<'a> {
                 responses: written.responses.unwrap_or(false),
                 tells_usage_unasked: written.stream_options == Some(false),
                 cached_tokens_header: written.cached_tokens_header,
+                http2: written.http2.unwrap_or(false),
                 betas: written.betas,
             },
             is_lenient: written.is_lenient.unwrap_or(false),
@@ -329,6 +334,7 @@ impl<'a> Surroundings<'a> {
             responses: section.get("responses", values::boolean, report),
             stream_options: section.get("stream_options", values::boolean, report),
             cached_tokens_header: section.get("cached_tokens_header", values::header_name, report),
+            http2: section.get("http2", values::boolean, report),
             betas: section.list("betas", values::beta, report),
             is_lenient: section.get("translate", values::one_of("way to translate", TRANSLATE), report),
         }
