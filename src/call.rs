@@ -26,6 +26,10 @@ use crate::echo;
 use crate::settings::{ProviderKind, ProviderSettings, Timeouts};
 use crate::upstream::{AnswerBody, UpstreamAnswer, UpstreamRequest, Upstreams, WireFault};
 
+pub use begun::{Begun, Broken};
+
+mod begun;
+
 /// The largest whole answer: four images in base64 at 6 MB each, and as much again.
 pub const ANSWER_MAX: usize = 64 << 20;
 

@@ -32,7 +32,7 @@ use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
 use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, cap, dispatch, price};
 
-static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(super) static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 static ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 static ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");

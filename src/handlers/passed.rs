@@ -2,7 +2,7 @@
 //!
 //! Called   by the front door, behind the one admission: each request is counted, and so are the tokens where the
 //!          answer tells them.
-//! Bounded  by the body's limits and, as any whole answer, by the largest one.
+//! Bounded  by the body's limits and, where the answer is JSON, by the largest one; all else passes as it comes.
 //! Fails    before the admission for what is wrong with the request.
 //!
 //! Files and batches belong to the upstream's key, which all clients share. The ledger knows which client made
@@ -16,17 +16,18 @@ use gateway_limits::{Price, Usage};
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate};
-use http::Method;
 use http::header::CONTENT_TYPE;
-use warp::reply::Response;
+use http::{HeaderValue, Method};
+use warp::reply::{Reply, Response};
 
 use crate::body::BufferedBody;
+use crate::call::Begun;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Resolved};
 use crate::settings::ProviderKind;
 
-use super::ask::{Sent, call, upstream_method};
+use super::ask::{Sent, X_ACCEL_BUFFERING, call, upstream_method};
 use super::generative::{self, resolved};
 use super::kept::{owned, pinned};
 use super::{Asking, Dispatched, Shown, dispatch, price};
@@ -75,8 +76,8 @@ pub async fn with_model(
     };
     let path = path(exchange, &exchange.query);
     let passed = pass(front, exchange, client, &resolved, asking, path, Some(named), &body).await;
-    drop((body, in_flight));
-    passed.map(|(response, _)| response)
+    drop(body);
+    Ok(passed?.answer(front, exchange, in_flight))
 }
 
 /// Answers a request for files or batches; `rest` is what follows the endpoint's path.
@@ -122,17 +123,17 @@ pub async fn without_model(
     let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: 0, price: Some(Price::FREE), key };
     if id.is_none() && !makes {
         let listed = list(front, exchange, client, &resolved, asking, what, &body).await;
-        drop((body, in_flight));
-        return listed;
+        drop(body);
+        return Ok(listed?.answer(front, exchange, in_flight));
     }
     let path = path(exchange, &exchange.query);
-    let (response, made) = pass(front, exchange, client, &resolved, asking, path, None, &body).await?;
-    drop((body, in_flight));
-    if let Some(made) = made {
+    let passed = pass(front, exchange, client, &resolved, asking, path, None, &body).await?;
+    drop(body);
+    if let Passed::Whole { made: Some(made), .. } = &passed {
         let new = if makes { passthrough::id(&made.body) } else { None };
-        keep(front, client, &made_at, &made, new, is_batch);
+        keep(front, client, &made_at, made, new, is_batch);
     }
-    Ok(response)
+    Ok(passed.answer(front, exchange, in_flight))
 }
 
 /// Notes whose a file or batch is, and the files that a batch has written.
@@ -165,12 +166,12 @@ async fn list(
     asking: Asking,
     what: &'static str,
     body: &BufferedBody,
-) -> Result<Response, Fault> {
+) -> Result<Passed, Fault> {
     let mut query = exchange.query.to_string();
     for page in 1.. {
         let (asking, path) = (asking.clone(), path(exchange, &query));
-        let (mut response, made) = pass(front, exchange, client, resolved, asking, path, None, body).await?;
-        let Some(mut made) = made else { return Ok(response) };
+        let passed = pass(front, exchange, client, resolved, asking, path, None, body).await?;
+        let Passed::Whole { mut response, made: Some(mut made) } = passed else { return Ok(passed) };
         let (shown, is_empty) = own(front, exchange, client, what, &made.body).await?;
         let next = passthrough::next_page(&made.body).filter(|_| is_empty && page < PAGES_MAX);
         if let Some(last) = next {
@@ -180,7 +181,7 @@ async fn list(
         made.body = shown;
         keep(front, client, &resolved.target.provider, &made, None, what == "batch");
         *response.body_mut() = made.body.into();
-        return Ok(response);
+        return Ok(Passed::Whole { response, made: None });
     }
     Err(Fault::Bug)
 }
@@ -257,6 +258,31 @@ struct Made {
     key: Arc<str>,
 }
 
+/// What came of a request that passes.
+enum Passed {
+    /// The whole answer; what was made, unless it failed.
+    Whole { response: Response, made: Option<Made> },
+    /// Sound, events, the content of a file: nothing in it is to be noted, and it may be long.
+    Flowing { begun: Box<Begun>, shown: Box<Shown> },
+}
+
+impl Passed {
+    /// What the client gets.
+    fn answer(self, front: &Front, exchange: &Exchange, in_flight: InFlight) -> Response {
+        let (begun, shown) = match self {
+            Self::Whole { response, .. } => return response,
+            Self::Flowing { begun, shown } => (begun, shown),
+        };
+        let (content_type, upstream_time) = (begun.content_type.clone(), begun.upstream_time);
+        let flowing = begun.flowing(in_flight, front.cut_off.token().clone());
+        let mut response = warp::reply::stream(flowing).into_response();
+        let headers = response.headers_mut();
+        headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
+        headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        shown.sign(exchange, response, Some(upstream_time))
+    }
+}
+
 /// Passes a request and its answer.
 #[expect(
     clippy::too_many_arguments,
@@ -271,7 +297,7 @@ async fn pass(
     path: String,
     named: Option<Named>,
     body: &BufferedBody,
-) -> Result<(Response, Option<Made>), Fault> {
+) -> Result<Passed, Fault> {
     let Dispatched { charge, shown } = dispatch(front, exchange, client, resolved, asking).await?;
     let key = Arc::clone(&charge.lease().endpoint().key_name);
     let sent = match &named {
@@ -284,15 +310,22 @@ async fn pass(
         let usage = passthrough::usage(&body);
         Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
     });
-    let answer = call.whole(charge, read).await;
-    Ok(match answer {
+    let failed = |fault| Passed::Whole { response: shown.failed(exchange, fault), made: None };
+    let begun = match call.begin(charge).await {
+        Ok(begun) => begun,
+        Err(fault) => return Ok(failed(fault)),
+    };
+    if !begun.is_json() {
+        return Ok(Passed::Flowing { begun: Box::new(begun), shown: Box::new(shown) });
+    }
+    Ok(match begun.whole(read).await {
         Ok(whole) => {
-            let made = Made { body: whole.bytes.clone(), key };
+            let made = Some(Made { body: whole.bytes.clone(), key });
             let mut response = Response::new(whole.bytes.into());
             response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
-            (shown.sign(exchange, response, Some(whole.upstream_time)), Some(made))
+            Passed::Whole { response: shown.sign(exchange, response, Some(whole.upstream_time)), made }
         }
-        Err(fault) => (Shown::failed(&shown, exchange, fault), None),
+        Err(fault) => failed(fault),
     })
 }
 
