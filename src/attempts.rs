@@ -29,6 +29,10 @@ use crate::resolve::Leg;
 use crate::settings::Midstream;
 use crate::upstream::{AnswerBody, UpstreamRequest, Upstreams};
 
+pub use passing::Taken;
+
+mod passing;
+
 /// The longest time that a request waits in all for a target to take it again.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
