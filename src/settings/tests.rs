@@ -706,7 +706,7 @@ fn faults_of_the_model_table_are_told_together_with_the_others() {
             "models.toml:2:1: `a b` is not a pattern; use 1 to 256 of the characters of a model name and `*`",
             "models.toml:3:11: x.\"a b\".context: 0 is too small; use 1 or more",
             "models.toml:4:14: x.\"a b\".cap_member: unknown member `max`; use one of max_tokens, max_completion_tokens",
-            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, input, cached_input, cache_write, output, reasoning",
+            "models.toml:6:1: x.y.price: unknown key; known here: context, max_output, cap_member, takes_temperature, takes_prefill, input, cached_input, cache_write, output, reasoning",
         ]
     );
 }
