@@ -10,6 +10,7 @@
 //! What follows from which fault is the table of [`failover`](crate::failover); who is asked then is the pools' choice.
 
 mod mending;
+mod passing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::settings::Midstream;
 use crate::upstream::{AnswerBody, UpstreamRequest, Upstreams};
 
 pub use mending::{Broken, Mend, Unmended};
+pub use passing::Taken;
 
 /// The longest time that a request waits in all for a target to take it again.
 const WAIT_MAX: Duration = Duration::from_secs(5);
