@@ -107,11 +107,6 @@ fn cap(
     }
 }
 
-/// What a target charges, where that is known.
-fn price(exchange: &Exchange, target: &Target) -> Option<Price> {
-    exchange.live.settings.capabilities.of(&target.provider, &target.model).price
-}
-
 /// What a request asks the tree for.
 #[derive(Clone)]
 struct Asking<'a> {
@@ -149,7 +144,7 @@ fn affordable(exchange: &Exchange, client: &Client, legs: &mut Vec<Leg>) -> Resu
     }
     let unpriced = legs.first().map(|leg| leg.target.clone());
     legs.retain(|leg| {
-        let is_priced = price(exchange, &leg.target).is_some();
+        let is_priced = leg.capability.price.is_some();
         if !is_priced {
             let why = "it has no price, and the client a budget";
             exchange.trail.note(Step::Dropped { target: leg.target.clone(), why });
@@ -176,7 +171,7 @@ async fn dispatch(
     let mut ask = Ask { tokens: 0, cost: 0 };
     let mut candidates = Vec::with_capacity(legs.len());
     for (at, leg) in legs.iter().enumerate() {
-        let price = if is_free { Some(Price::FREE) } else { price(exchange, &leg.target) };
+        let price = if is_free { Some(Price::FREE) } else { leg.capability.price };
         let output = output_tokens.get(at).or(output_tokens.last()).copied().unwrap_or_default();
         ask.tokens = ask.tokens.max(prompt_tokens.saturating_add(output));
         ask.cost = ask.cost.max(price.map_or(0, |price| price.bound(prompt_tokens, output)));

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use crate::fault::Fault;
-use crate::settings::{Midstream, ProviderSettings, Retirement, Settings, Timeouts};
+use crate::settings::{Capability, Midstream, ProviderSettings, Retirement, Settings, Timeouts};
 
 /// One target of a request, with what its call needs.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Leg {
     pub provider: Arc<ProviderSettings>,
     /// The clocks of the call: the provider's, with the model's in their place.
     pub timeouts: Timeouts,
+    /// What the model can do and charges: looked up once, and asked several times on the way.
+    pub capability: Capability,
 }
 
 /// A model as the caller named it, resolved.
@@ -301,7 +303,12 @@ fn leg(settings: &Settings, client: &Client, name: &str, target: Target) -> Resu
         let cure = provider.keys.first().map(|key| key.source.to_string()).unwrap_or_default();
         return Err(Fault::NoKey { provider: provider.name.to_string(), cure });
     }
-    Ok(Leg { target, provider: Arc::clone(provider), timeouts: provider.timeouts })
+    Ok(to(settings, target, provider))
+}
+
+fn to(settings: &Settings, target: Target, provider: &Arc<ProviderSettings>) -> Leg {
+    let capability = settings.capabilities.of(&target.provider, &target.model);
+    Leg { target, provider: Arc::clone(provider), timeouts: provider.timeouts, capability }
 }
 
 /// The targets that the configuration names and a client may use: of its own default model, of every entry of
@@ -336,8 +343,7 @@ pub fn provider_of(settings: &Settings, client: &Client, target: Target) -> Resu
     if !client.may_use_provider(&name) {
         return Err(Fault::ProviderNotAllowed { provider: name });
     }
-    let leg = Leg { target, provider: Arc::clone(provider), timeouts: provider.timeouts };
-    Ok(Resolved { legs: vec![leg], midstream: Midstream::Error, retired: None })
+    Ok(Resolved { legs: vec![to(settings, target, provider)], midstream: Midstream::Error, retired: None })
 }
 
 /// How a client's defaults name a model: its provider, and its name there. An alias stays one.

@@ -44,6 +44,13 @@ impl Glob {
 
     /// Whether the whole name fits the pattern.
     pub fn matches(&self, name: &str) -> bool {
+        // Most patterns of a table differ from a name in the first byte already.
+        if let (Some(pattern), Some(byte)) = (self.0.as_bytes().first(), name.as_bytes().first())
+            && *pattern != b'*'
+            && pattern != byte
+        {
+            return false;
+        }
         let mut patterns = self.0.split('/');
         let mut segments = name.split('/');
         loop {

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gateway_actors::ledger::AnswerOwner;
-use gateway_actors::{Client, ClientId, Target};
+use gateway_actors::{Client, ClientId};
 use gateway_protocols::anthropic::beta;
 use gateway_protocols::event::{AnswerFault, AnswerStream, WholeAnswer};
 use gateway_protocols::responses;
@@ -25,7 +25,6 @@ use crate::call::{ReadWhole, Whole};
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
-use crate::live::Live;
 use crate::relay::{Keeper, Relay, RelayContext};
 use crate::request_id::RequestId;
 use crate::resolve::{Leg, Resolved};
@@ -70,7 +69,7 @@ pub async fn answer(
     let Question { asked, endpoint, key, body: held } = question;
     let Resolved { mut legs, retired, midstream } = resolved;
     affordable(exchange, client, &mut legs)?;
-    let caps = caps(exchange, client, &asked, &legs)?;
+    let caps = caps(client, &asked, &legs)?;
     let (stream, is_array) = (asked.stream(), asked.is_array());
     let (prompt_tokens, n) = (asked.prompt_tokens(), asked.n());
     // Several answers at once take turns in the stream; nobody else could go on with all of them.
@@ -78,7 +77,6 @@ pub async fn answer(
     let mut asks = Asks {
         asked,
         caps,
-        live: Arc::clone(&exchange.live),
         passed: HeaderMap::new(),
         id: exchange.id.clone(),
         created: created(),
@@ -139,11 +137,9 @@ pub(super) fn owner(client: &Client, served: &Served) -> AnswerOwner {
 }
 
 /// The output caps of a request at each of its targets.
-fn caps(exchange: &Exchange, client: &Client, asked: &Asked, legs: &[Leg]) -> Result<Vec<Cap>, Fault> {
+fn caps(client: &Client, asked: &Asked, legs: &[Leg]) -> Result<Vec<Cap>, Fault> {
     let (asked_cap, param) = asked.cap();
-    let capabilities = &exchange.live.settings.capabilities;
-    let max_output = |leg: &Leg| capabilities.of(&leg.target.provider, &leg.target.model).max_output;
-    legs.iter().map(|leg| cap(client, asked_cap, max_output(leg), param)).collect()
+    legs.iter().map(|leg| cap(client, asked_cap, leg.capability.max_output, param)).collect()
 }
 
 /// A question, written for any of its targets.
@@ -152,7 +148,6 @@ struct Asks {
     asked: Asked,
     /// As the targets.
     caps: Vec<Cap>,
-    live: Arc<Live>,
     /// The caller's headers that may go upstream; empty where there is one target only.
     passed: HeaderMap,
     id: RequestId,
@@ -184,14 +179,12 @@ impl Asks {
     }
 
     fn upstream<'a>(&'a self, leg: &'a Leg, at: usize) -> Upstream<'a> {
-        let Target { provider, model } = &leg.target;
-        let capability = self.live.settings.capabilities.of(provider, model);
         Upstream {
             provider: &leg.provider,
-            model,
-            capability,
+            model: &leg.target.model,
+            capability: leg.capability,
             cap: self.caps[at].sent,
-            max_output: capability.max_output.unwrap_or(UNKNOWN_MAX_OUTPUT),
+            max_output: leg.capability.max_output.unwrap_or(UNKNOWN_MAX_OUTPUT),
         }
     }
 
@@ -228,7 +221,7 @@ impl StreamWriter for Asks {
     }
 
     fn continued(&self, leg: &Leg, at: usize, text: &str) -> Option<Written> {
-        if !self.upstream(leg, at).capability.takes_prefill {
+        if !leg.capability.takes_prefill {
             return None;
         }
         let asked = surface::continued(&self.asked, text)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_actors::{Client, Target};
+use gateway_actors::Client;
 use gateway_protocols::event::AnswerFault;
 use gateway_protocols::generate::{self, FaultKind, GenerateRequest, ValidationFault};
 use gateway_protocols::openai::{ChatAnswer, ChatRequest};
@@ -17,7 +17,6 @@ use crate::body::BufferedBody;
 use crate::call::ReadWhole;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
-use crate::live::Live;
 use crate::request_id::RequestId;
 use crate::resolve::{self, Leg, Missing, Resolved};
 use crate::respond;
@@ -57,7 +56,6 @@ pub async fn generate(
     let seed = Seed {
         max_tokens: cap.sent.unwrap_or(asked),
         request,
-        live: Arc::clone(&exchange.live),
         passed,
         id: exchange.id.clone(),
         created: created(),
@@ -93,7 +91,6 @@ pub async fn generate(
 struct Seed {
     request: GenerateRequest,
     max_tokens: u64,
-    live: Arc<Live>,
     /// The caller's headers that may go upstream; empty where there is one target only.
     passed: HeaderMap,
     id: RequestId,
@@ -102,7 +99,7 @@ struct Seed {
 
 impl Seed {
     fn asked(&self, leg: &Leg) -> Result<Asked, Fault> {
-        let capability = self.upstream(leg).capability;
+        let capability = leg.capability;
         let chat = self.request.to_chat(
             &leg.target.model,
             capability.cap_member.unwrap_or_default().as_str(),
@@ -113,11 +110,10 @@ impl Seed {
     }
 
     fn upstream<'a>(&'a self, leg: &'a Leg) -> Upstream<'a> {
-        let Target { provider, model } = &leg.target;
         Upstream {
             provider: &leg.provider,
-            model,
-            capability: self.live.settings.capabilities.of(provider, model),
+            model: &leg.target.model,
+            capability: leg.capability,
             cap: None,
             max_output: self.max_tokens,
         }

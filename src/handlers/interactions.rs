@@ -57,10 +57,9 @@ pub async fn create(
     let key = pin.key_at(&mut resolved)?;
     let Resolved { mut legs, retired, .. } = resolved;
     affordable(exchange, client, &mut legs)?;
-    let capabilities = &exchange.live.settings.capabilities;
-    let max_output = |leg: &Leg| capabilities.of(&leg.target.provider, &leg.target.model).max_output;
-    let caps =
-        legs.iter().map(|leg| cap(client, request.output_cap(), max_output(leg), InteractionRequest::CAP));
+    let caps = legs
+        .iter()
+        .map(|leg| cap(client, request.output_cap(), leg.capability.max_output, InteractionRequest::CAP));
     let caps = caps.collect::<Result<Vec<Cap>, Fault>>()?;
     let output_tokens: Vec<u64> = caps.iter().map(|cap| cap.reserved).collect();
     let asking = Asking {

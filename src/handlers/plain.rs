@@ -82,9 +82,8 @@ pub async fn completions(
     let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model(), request.stream())?;
     served(&mut legs, ENDPOINT)?;
     affordable(exchange, client, &mut legs)?;
-    let capabilities = &exchange.live.settings.capabilities;
-    let max_output = |leg: &Leg| capabilities.of(&leg.target.provider, &leg.target.model).max_output;
-    let caps = legs.iter().map(|leg| cap(client, request.output_cap(), max_output(leg), "max_tokens"));
+    let caps =
+        legs.iter().map(|leg| cap(client, request.output_cap(), leg.capability.max_output, "max_tokens"));
     let caps = caps.collect::<Result<Vec<Cap>, Fault>>()?;
     let prompt_tokens = request.prompt_tokens();
     let output_tokens: Vec<u64> = caps.iter().map(|cap| cap.reserved.saturating_mul(request.n())).collect();
