@@ -307,7 +307,7 @@ impl Front {
             Route::Completions => plain::completions(self, exchange, client, body, pass).await,
             Route::Response => kept::response(self, exchange, client, rest, body, pass).await,
             Route::Passed => {
-                let passing = passed::Passing { endpoint, is_free: false, key: None };
+                let passing = passed::Passing { endpoint, is_free: false, earlier: None };
                 passed::with_model(self, exchange, client, passing, body, pass).await
             }
             Route::Kept => passed::without_model(self, exchange, client, endpoint, rest, body, pass).await,

@@ -180,10 +180,10 @@ impl Relay {
         self.context.provider = Arc::clone(&served.leg.target.provider);
         self.context.timeouts = served.leg.timeouts;
         // Whoever goes on with a stream keeps an answer that the client has no id of.
-        if let (Some((shared, client)), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
+        if let Some((shared, client)) = self.context.keeper.take() {
             let provider = Arc::clone(&served.leg.target.provider);
             let keeper = Keeper { shared, owner: AnswerOwner { client, provider, key: served.key } };
-            keeper.note(id);
+            scan.response_id().into_iter().for_each(|id| keeper.note(id));
             self.keeper = Some(keeper);
         }
         self.out.extend(held);

@@ -262,6 +262,18 @@ pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> 
     })
 }
 
+/// The ids under which the upstream keeps a whole answer of this protocol, its items and where its tools ran.
+pub fn kept(protocol: Protocol, body: &[u8]) -> Vec<String> {
+    match protocol {
+        Protocol::Responses => {
+            let items = responses::item_ids(body);
+            responses::response_id(body).into_iter().chain(items).collect()
+        }
+        Protocol::Messages => anthropic::container_id(body).into_iter().collect(),
+        Protocol::Chat | Protocol::Gemini => Vec::new(),
+    }
+}
+
 /// The same, as a stream that another upstream can go on with.
 pub fn mendable(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> Box<dyn AnswerStream> {
     with_options(asked, upstream, id, created, |from, options| {

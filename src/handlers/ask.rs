@@ -13,7 +13,6 @@ use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, ClientId, Target};
 use gateway_protocols::anthropic::beta;
 use gateway_protocols::event::{AnswerFault, AnswerStream, WholeAnswer};
-use gateway_protocols::responses;
 use gateway_protocols::translate::{Mendable, Protocol, Resume};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -99,7 +98,8 @@ pub async fn answer(
         Some(written) => written,
         None => asks.written(&exchange.headers, &legs[at], at)?,
     };
-    let keeps = asks.asked.protocol() == Protocol::Responses;
+    let protocol = asks.asked.protocol();
+    let keeps = matches!(protocol, Protocol::Responses | Protocol::Messages);
     let course = Course { midstream, ..course(front, exchange, client, legs) };
     let attempts = Attempts::new(course, asks, Some((at, written)));
     if stream {
@@ -108,14 +108,10 @@ pub async fn answer(
     }
     let response = match attempts.whole(charge).await {
         Ok((whole, served)) => {
-            if keeps
-                && is_passed(&served.leg, Protocol::Responses)
-                && let Some(id) = responses::response_id(&whole.bytes)
-            {
+            if keeps && is_passed(&served.leg, protocol) {
                 let shared = Arc::clone(front.gateway.shared());
                 let keeper = Keeper { shared, owner: owner(client, &served) };
-                keeper.note(&id);
-                responses::item_ids(&whole.bytes).iter().for_each(|id| keeper.note(id));
+                surface::kept(protocol, &whole.bytes).iter().for_each(|id| keeper.note(id));
             }
             shown.whole(exchange, whole, &served)
         }

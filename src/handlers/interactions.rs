@@ -29,7 +29,7 @@ use crate::surface::EVENT_MAX;
 
 use super::ask::{Flow, Sent, course, owner, passed_upstream, relay, request};
 use super::generative::resolved;
-use super::kept::{self, Kept, Replay, owned, pinned};
+use super::kept::{self, Kept, Replay, owned, pinned, without_shared};
 use super::{Asking, Cap, Dispatched, affordable, cap, dispatch};
 
 /// The endpoint's name, as the ledger has it.
@@ -51,10 +51,10 @@ pub async fn create(
 ) -> Result<Response, Fault> {
     let request = InteractionRequest::read(body.bytes())?;
     let earlier = request.previous_interaction_id().map(|id| (WHAT, id));
-    let pin = pinned(front, exchange, client, earlier, &referenced::references(body.bytes())?).await?;
     let mut resolved = resolved(exchange, client, request.model(), request.stream())?;
     served(&mut resolved.legs)?;
-    let key = pin.key_at(&mut resolved)?;
+    let referred = without_shared(&mut resolved.legs, referenced::references(body.bytes())?);
+    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
     let Resolved { mut legs, retired, .. } = resolved;
     affordable(exchange, client, &mut legs)?;
     let capabilities = &exchange.live.settings.capabilities;

@@ -49,11 +49,7 @@ pub async fn response(
 ) -> Result<Response, Fault> {
     if let (&Method::POST, "compact" | COUNTING) = (&exchange.method, rest) {
         let earlier = passthrough::text_member(body.bytes(), "previous_response_id")?;
-        let earlier = earlier.as_deref().map(|id| ("response", id));
-        let references = referenced::references(body.bytes())?;
-        let owner = pinned(front, exchange, client, earlier, &references).await?.owner();
-        let key = owner.map(|owner| owner.key);
-        let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, key };
+        let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, earlier };
         let answer = passed::with_model(front, exchange, client, passing, body, in_flight).await;
         // A provider without it has no such route.
         return answer.map_err(|fault| match fault {
@@ -107,7 +103,7 @@ impl Pin {
 /// What of a request refers to its upstream's store. A translation carries files alone; of all else it says
 /// that it has no equal.
 pub(super) fn references(
-    resolved: &Resolved,
+    resolved: &mut Resolved,
     protocol: Protocol,
     body: &[u8],
 ) -> Result<Vec<Reference>, Fault> {
@@ -115,7 +111,21 @@ pub(super) fn references(
     if resolved.legs.iter().all(|leg| surface::spoken(&leg.provider, protocol) != protocol) {
         references.retain(|reference| reference.what == "file");
     }
-    Ok(references)
+    Ok(without_shared(&mut resolved.legs, references))
+}
+
+/// Leaves out what a provider shares with every client. Only the targets at such providers are left then: nobody else
+/// has it.
+pub(super) fn without_shared(legs: &mut Vec<Leg>, mut references: Vec<Reference>) -> Vec<Reference> {
+    references.retain(|reference| {
+        let shares = |leg: &Leg| leg.provider.quirks.shares(&reference.id);
+        let is_shared = legs.iter().any(shares);
+        if is_shared {
+            legs.retain(shares);
+        }
+        !is_shared
+    });
+    references
 }
 
 /// Looks that all that a request refers to is the client's, and at one key; `earlier` is the answer that it goes on from:

@@ -64,7 +64,7 @@ impl<'a> Response<'a> {
         Ok(response)
     }
 
-    /// The ids of its items, at most [`ITEMS_MAX`].
+    /// The ids of its items, and of the containers in which they ran, at most [`ITEMS_MAX`] in all.
     pub(super) fn item_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         if let Some(output) = &self.output {
@@ -79,7 +79,9 @@ fn read_ids(cursor: &mut Cursor<'_>, ids: &mut Vec<String>) -> Result<(), JsonFa
     cursor.enter_array()?;
     while cursor.next_element()? && ids.len() < ITEMS_MAX {
         if cursor.peek()? == Kind::Object {
-            ids.extend(Item::read(cursor)?.id);
+            let Item { id, container_id, .. } = Item::read(cursor)?;
+            ids.extend(id);
+            ids.extend(container_id.filter(|container| !ids.contains(container)));
         } else {
             cursor.value()?;
         }
@@ -104,7 +106,7 @@ pub fn response_id(body: &[u8]) -> Option<String> {
     read_whole(body).ok()?.id
 }
 
-/// The ids under which the upstream keeps the items of an answer, for requests that refer to them.
+/// The ids under which the upstream keeps the items of an answer and their containers, for requests that refer to them.
 pub fn item_ids(body: &[u8]) -> Vec<String> {
     read_whole(body).map(|response| response.item_ids()).unwrap_or_default()
 }
