@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
 
+use crate::background::Background;
 use crate::accept::{Panicked, Peer, Query};
 use crate::admin_token::AdminToken;
 use crate::audit::Author;
@@ -65,6 +66,8 @@ pub struct Front {
     pub authenticator: Authenticator,
     /// Bytes of request bodies in memory.
     pub budget: Arc<BufferBudget>,
+    /// Answers that nobody waits for.
+    pub background: Arc<Background>,
     /// Requests of clients in flight.
     pub in_flight: Arc<Gate>,
     /// What the upstreams offer.

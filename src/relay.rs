@@ -317,7 +317,9 @@ impl Relay {
                 self.phase = Phase::Mending(SyncWrapper::new(mender.mend(Broken { charge, scan, fault })));
                 return;
             }
-            charge.cut(fault.as_str(), verdict(&fault).blame, scan.counted());
+            if let Some(charge) = self.context.leave(&*scan, charge) {
+                charge.cut(fault.as_str(), verdict(&fault).blame, scan.counted());
+            }
             return self.end_with(fault, Some(scan));
         }
         self.end_with(fault, None);
@@ -346,7 +348,10 @@ impl Relay {
     /// The gateway stops and has waited long enough.
     fn cut_off(&mut self) {
         let scan = match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Flowing(flow) => Some(flow.scan),
+            Phase::Flowing(flow) => {
+                drop(self.context.leave(&*flow.scan, flow.charge));
+                Some(flow.scan)
+            }
             _ => None,
         };
         self.close(&Fault::Draining, scan);
@@ -436,6 +441,14 @@ impl Relay {
 
     fn out_bytes(&self) -> usize {
         self.out.iter().map(Bytes::len).sum()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
+            drop(self.context.leave(&*flow.scan, flow.charge));
+        }
     }
 }
 

@@ -81,6 +81,11 @@ impl Asked {
         }
     }
 
+    /// Whether the upstream is to make the answer whether or not anybody waits for it.
+    pub fn in_background(&self) -> bool {
+        matches!(self, Self::Responses(request) if request.background())
+    }
+
     /// Whether a stream is one JSON array instead of server-sent events.
     pub fn is_array(&self) -> bool {
         matches!(self, Self::Gemini { stream: true, sse: false, .. })

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
-use gateway_limits::{Mode, Usage};
+use gateway_limits::Mode;
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate, referenced};
@@ -323,7 +323,7 @@ async fn pass(
     let request = request(&exchange.headers, leg, sent);
     let read = |body: bytes::Bytes| {
         let usage = passthrough::usage(&body);
-        Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
+        Ok((body, WholeAnswer { usage, ..WholeAnswer::default() }))
     };
     let mut course = course(front, exchange, client, resolved.legs.clone());
     if named.is_none() {

@@ -27,7 +27,7 @@ pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
     progress.message(&message);
     elements(&content).iter().for_each(|block| progress.block(&Block::read(block)));
     let model = message.model.and_then(|model| model.as_text()).map(String::from);
-    Ok(WholeAnswer { usage: progress.usage(), counted: progress.counted(), model })
+    Ok(WholeAnswer { usage: progress.usage(), counted: progress.counted(), model, goes_on: false })
 }
 
 /// The id of the container in which an answer's tools ran, which the upstream keeps for later requests.
