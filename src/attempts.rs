@@ -175,7 +175,7 @@ impl<W: Writer> Attempts<W> {
         }
     }
 
-    /// Asks until there is a whole answer. The charge is settled before this returns.
+    /// Asks until there is a whole answer. The charge is settled before this returns, or with the answer where that goes on.
     ///
     /// # Errors
     /// The last fault, when nobody is left.
@@ -190,10 +190,14 @@ impl<W: Writer> Attempts<W> {
                 Err(fault) => Err(Trouble::Unwritable(fault)),
             };
             match asked {
-                Ok(whole) => {
+                Ok(mut whole) => {
                     let served = self.served_by(&charge);
                     charge.committed();
-                    charge.complete(whole.answer.usage, || whole.answer.counted);
+                    if whole.answer.goes_on {
+                        whole.unattended = Some(charge.leave());
+                    } else {
+                        charge.complete(whole.answer.usage, || whole.answer.counted);
+                    }
                     return Ok((whole, served));
                 }
                 Err(trouble) => charge = self.next(charge, trouble).await?,

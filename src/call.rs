@@ -21,7 +21,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
-use crate::charge::Charge;
+use crate::charge::{Charge, Unattended};
 use crate::decode;
 use crate::echo;
 use crate::quota;
@@ -237,6 +237,8 @@ pub struct Whole {
     pub answer: WholeAnswer,
     /// How long the upstream took.
     pub upstream_time: Duration,
+    /// The account of an answer that its upstream goes on with.
+    pub unattended: Option<Unattended>,
 }
 
 /// Makes of an upstream's whole answer what the client gets, and says what is in it.
@@ -282,7 +284,8 @@ impl Call<'_> {
         let (bytes, answer) = read(bytes).map_err(UpstreamFault::Answer)?;
         charge.succeeded();
         charge.written().await.map_err(|_| UpstreamFault::NotAccounted)?;
-        Ok(Whole { bytes, content_type, processing_ms, answer, upstream_time: sent.elapsed() })
+        let upstream_time = sent.elapsed();
+        Ok(Whole { bytes, content_type, processing_ms, answer, upstream_time, unattended: None })
     }
 
     /// Calls and waits for a stream's first content, or its end; what may go to the client then is in `held`.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use gateway_actors::dispatch::NotWritten;
 use gateway_actors::{Admission, Blame, Booking, Dispatch, Ending, GatewayHandle, Lease, Refusal, Tried};
 use gateway_limits::{Grade, Outcome, Price, Usage};
+use gateway_protocols::event::WholeAnswer;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::quota;
@@ -52,6 +53,8 @@ pub struct Charge {
     /// How many upstreams were asked, this one included.
     attempts: u32,
     midway: Midway,
+    /// Whether the upstream goes on when nobody waits for it any more.
+    is_background: bool,
 }
 
 /// What a client has of an answer that broke off.
@@ -71,6 +74,34 @@ pub struct Between {
     prompt_tokens: u64,
     attempts: u32,
     midway: Midway,
+    is_background: bool,
+}
+
+/// A call whose answer its upstream makes in the background. Dropped, it comes to what was reserved.
+#[derive(Debug)]
+pub struct Unattended {
+    admission: Admission,
+    told: Box<Told>,
+    prompt_tokens: u64,
+    attempts: u32,
+}
+
+impl Unattended {
+    /// It is known what became of it; `None` where it came to nothing.
+    pub fn settle(self, answer: Option<&WholeAnswer>) {
+        let Self { admission, mut told, prompt_tokens, attempts } = self;
+        let booking = match answer {
+            None => Booking::without_usage(Ending::Failed, attempts),
+            Some(WholeAnswer { usage: Some(usage), .. }) => {
+                Booking { attempts, ..Booking::reported(*usage) }
+            }
+            Some(WholeAnswer { counted, .. }) => {
+                Booking { attempts, ..Booking::counted(Usage { input: prompt_tokens, ..*counted }) }
+            }
+        };
+        told.booking = booking;
+        admission.settle(booking);
+    }
 }
 
 impl Charge {
@@ -78,7 +109,14 @@ impl Charge {
     pub fn new(dispatch: Dispatch, prompt_tokens: u64, trail: Trail) -> Self {
         let Dispatch { admission, lease, .. } = dispatch;
         let told = Box::new(Told { trail, price: None, booking: Booking::NEVER_SENT });
-        let between = Between { admission, told, prompt_tokens, attempts: 0, midway: Midway::default() };
+        let between = Between {
+            admission,
+            told,
+            prompt_tokens,
+            attempts: 0,
+            midway: Midway::default(),
+            is_background: false,
+        };
         between.with(lease)
     }
 
@@ -90,6 +128,11 @@ impl Charge {
     /// How many upstreams were asked, this one included.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// The upstream is to make the answer whether or not anybody waits: whoever leaves pays for all of it.
+    pub fn in_background(&mut self) {
+        self.is_background = true;
     }
 
     /// The request is about to be sent.
@@ -167,7 +210,10 @@ impl Charge {
 
     /// So much output has been relayed to the client, as counted from its text.
     pub fn relayed(&mut self, output: Usage) {
-        let booking = Booking { ending: Ending::Left, ..self.counted(output) };
+        let booking = match self.is_background {
+            true => Booking { ending: Ending::Left, ..self.at_bound() },
+            false => Booking { ending: Ending::Left, ..self.counted(output) },
+        };
         self.told.booking = booking;
         self.admission.if_dropped(booking);
     }
@@ -178,9 +224,9 @@ impl Charge {
         if let Some(blame) = blame {
             self.lease.failed(what, blame);
         }
-        let Self { admission, lease, told, prompt_tokens, attempts, midway, .. } = self;
+        let Self { admission, lease, told, prompt_tokens, attempts, midway, is_background, .. } = self;
         drop(lease);
-        let mut between = Between { admission, told, prompt_tokens, attempts, midway };
+        let mut between = Between { admission, told, prompt_tokens, attempts, midway, is_background };
         let booking = between.booking(Ending::Failed);
         between.told.booking = booking;
         between.admission.if_dropped(booking);
@@ -216,6 +262,24 @@ impl Charge {
             None => self.counted(output()),
         };
         self.settle(booking);
+    }
+
+    /// Nobody waits for the rest here, and the upstream goes on with it. Its key and the client's slot are free; what was
+    /// reserved stays so until somebody hears what it came to.
+    pub fn leave(self) -> Unattended {
+        let booking = self.at_bound();
+        let Self { mut admission, mut told, prompt_tokens, attempts, .. } = self;
+        told.booking = booking;
+        admission.if_dropped(booking);
+        admission.free_slot();
+        Unattended { admission, told, prompt_tokens, attempts }
+    }
+
+    /// What was reserved, for an answer of which nobody knows what it comes to.
+    fn at_bound(&self) -> Booking {
+        let output = self.admission.ask().tokens.saturating_sub(self.prompt_tokens);
+        let usage = Usage { input: self.prompt_tokens, output, ..Usage::default() };
+        Booking { ending: Ending::Answered, usage, grade: Grade::Estimated, attempts: self.attempts }
     }
 
     fn settle(self, booking: Booking) {
@@ -256,22 +320,17 @@ impl Between {
         from: usize,
         tried: Vec<Tried>,
     ) -> Result<Charge, (Refusal, Option<Self>)> {
-        let Self { admission, told, prompt_tokens, attempts, midway } = self;
+        let Self { admission, told, prompt_tokens, attempts, midway, is_background } = self;
+        let again = |admission| Self { admission, told, prompt_tokens, attempts, midway, is_background };
         match gateway.again(admission, priority, from, tried).await {
-            Ok(Dispatch { admission, lease, .. }) => {
-                Ok(Self { admission, told, prompt_tokens, attempts, midway }.with(lease))
-            }
-            Err((refusal, admission)) => {
-                let again =
-                    admission.map(|admission| Self { admission, told, prompt_tokens, attempts, midway });
-                Err((refusal, again))
-            }
+            Ok(Dispatch { admission, lease, .. }) => Ok(again(admission).with(lease)),
+            Err((refusal, admission)) => Err((refusal, admission.map(again))),
         }
     }
 
     /// The next attempt: with this lease.
     fn with(self, lease: Lease) -> Charge {
-        let Self { admission, mut told, prompt_tokens, attempts, midway } = self;
+        let Self { admission, mut told, prompt_tokens, attempts, midway, is_background } = self;
         let attempts = attempts.saturating_add(1);
         told.price = admission.plan().at(lease.at()).price;
         let endpoint = lease.endpoint();
@@ -281,7 +340,7 @@ impl Between {
             model: Arc::clone(&lease.target().model),
             attempt: attempts,
         });
-        Charge { admission, lease, told, prompt_tokens, cached_tokens: 0, attempts, midway }
+        Charge { admission, lease, told, prompt_tokens, cached_tokens: 0, attempts, midway, is_background }
     }
 
     /// Somebody is waited for.

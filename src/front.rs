@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
 
+use crate::background::Background;
 use crate::accept::{Panicked, Peer, Query};
 use crate::admin_token::AdminToken;
 use crate::audit::Author;
@@ -65,6 +66,8 @@ pub struct Front {
     pub authenticator: Authenticator,
     /// Bytes of request bodies in memory.
     pub budget: Arc<BufferBudget>,
+    /// Answers that nobody waits for.
+    pub background: Arc<Background>,
     /// Requests of clients in flight.
     pub in_flight: Arc<Gate>,
     /// What the upstreams offer.
@@ -307,7 +310,7 @@ impl Front {
             Route::Completions => plain::completions(self, exchange, client, body, pass).await,
             Route::Response => kept::response(self, exchange, client, rest, body, pass).await,
             Route::Passed => {
-                let passing = passed::Passing { endpoint, is_free: false, key: None };
+                let passing = passed::Passing { endpoint, is_free: false, earlier: None };
                 passed::with_model(self, exchange, client, passing, body, pass).await
             }
             Route::Kept => passed::without_model(self, exchange, client, endpoint, rest, body, pass).await,

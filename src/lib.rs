@@ -8,6 +8,7 @@ pub mod accept;
 pub mod admin_token;
 pub mod attempts;
 pub mod audit;
+pub mod background;
 pub mod body;
 pub mod call;
 pub mod charge;

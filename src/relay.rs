@@ -180,10 +180,10 @@ impl Relay {
         self.context.provider = Arc::clone(&served.leg.target.provider);
         self.context.timeouts = served.leg.timeouts;
         // Whoever goes on with a stream keeps an answer that the client has no id of.
-        if let (Some((shared, client)), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
+        if let Some((shared, client)) = self.context.keeper.take() {
             let provider = Arc::clone(&served.leg.target.provider);
             let keeper = Keeper { shared, owner: AnswerOwner { client, provider, key: served.key } };
-            keeper.note(id);
+            scan.response_id().into_iter().for_each(|id| keeper.note(id));
             self.keeper = Some(keeper);
         }
         self.out.extend(held);
@@ -317,7 +317,9 @@ impl Relay {
                 self.phase = Phase::Mending(SyncWrapper::new(mender.mend(Broken { charge, scan, fault })));
                 return;
             }
-            charge.cut(fault.as_str(), verdict(&fault).blame, scan.counted());
+            if let Some(charge) = self.context.leave(&*scan, charge) {
+                charge.cut(fault.as_str(), verdict(&fault).blame, scan.counted());
+            }
             return self.end_with(fault, Some(scan));
         }
         self.end_with(fault, None);
@@ -346,7 +348,10 @@ impl Relay {
     /// The gateway stops and has waited long enough.
     fn cut_off(&mut self) {
         let scan = match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Flowing(flow) => Some(flow.scan),
+            Phase::Flowing(flow) => {
+                drop(self.context.leave(&*flow.scan, flow.charge));
+                Some(flow.scan)
+            }
             _ => None,
         };
         self.close(&Fault::Draining, scan);
@@ -436,6 +441,14 @@ impl Relay {
 
     fn out_bytes(&self) -> usize {
         self.out.iter().map(Bytes::len).sum()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
+            drop(self.context.leave(&*flow.scan, flow.charge));
+        }
     }
 }
 

@@ -125,6 +125,7 @@ impl Gateway {
             authenticator: Authenticator::default(),
             budget: Arc::default(),
             in_flight: Gate::new(max_in_flight),
+            background: Arc::default(),
             model_list: ModelList::default(),
             retirements: Retirements::default(),
             reloader: Reloader::new(origins, audit, warnings.iter().map(ToString::to_string).collect()),
@@ -293,6 +294,7 @@ impl Running {
                 let _ = (&mut self.connections).await;
             }
         }
+        self.front.background.end();
         self.front.gateway.stop().await;
         if let Some(exporting) = self.exporting.take() {
             exporting.finish().await;

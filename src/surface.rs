@@ -81,6 +81,11 @@ impl Asked {
         }
     }
 
+    /// Whether the upstream is to make the answer whether or not anybody waits for it.
+    pub fn in_background(&self) -> bool {
+        matches!(self, Self::Responses(request) if request.background())
+    }
+
     /// Whether a stream is one JSON array instead of server-sent events.
     pub fn is_array(&self) -> bool {
         matches!(self, Self::Gemini { stream: true, sse: false, .. })
@@ -260,6 +265,18 @@ pub fn stream(asked: &Asked, upstream: Upstream<'_>, id: &str, created: u64) -> 
     with_options(asked, upstream, id, created, |from, options| {
         translate::stream(from, asked.protocol(), options)
     })
+}
+
+/// The ids under which the upstream keeps a whole answer of this protocol, its items and where its tools ran.
+pub fn kept(protocol: Protocol, body: &[u8]) -> Vec<String> {
+    match protocol {
+        Protocol::Responses => {
+            let items = responses::item_ids(body);
+            responses::response_id(body).into_iter().chain(items).collect()
+        }
+        Protocol::Messages => anthropic::container_id(body).into_iter().collect(),
+        Protocol::Chat | Protocol::Gemini => Vec::new(),
+    }
 }
 
 /// The same, as a stream that another upstream can go on with.

@@ -243,6 +243,13 @@ impl Admission {
         self.if_dropped = booking;
     }
 
+    /// The call goes on without its client: its slot is free for another call, and what was reserved stays so until it
+    /// is settled.
+    pub fn free_slot(&self) {
+        // A limiter that has just died has forgotten the slot as well as the others'; only the count is higher then.
+        let _ = self.limiter.limiter.send_always(RateLimiterMessage::FreeSlot(self.open.id));
+    }
+
     /// Settles. Returns once the settlement is in the limiter's mailbox, so what the caller does next
     /// (release the answer's last byte) happens after it.
     pub fn settle(mut self, booking: Booking) {

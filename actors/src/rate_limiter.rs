@@ -2,7 +2,7 @@
 //!
 //! Owns     the client's account (windows, reservations, slots); nothing else changes it.
 //! Called   by ClientRegistry (`Admit`, `Limits`, `Inspect`), by a dropped Admission and the sweep
-//!          (`Settle`), by the Ledger (`Loaded`).
+//!          (`Settle`, `FreeSlot`), by the Ledger (`Loaded`).
 //! Bounded  by its gate. Until its numbers are loaded it keeps jobs that come, as many as the gate lets in.
 //! Fails    restarted by the Clients supervisor. The reborn one loads its numbers from the ledger and the
 //!          open-admissions table; jobs that were inside get `Refusal::Restarting`, admissions that are out
@@ -34,6 +34,8 @@ pub enum RateLimiterMessage {
     Admit(Box<Job>),
     /// This admission's outcome is in the open-admissions table. The second time is ignored.
     Settle(AdmissionId),
+    /// This admission's call goes on without its client: its slot is free, what it has reserved stays so.
+    FreeSlot(AdmissionId),
     /// What the ledger has of this client; comes once after the start.
     Loaded(Saved),
     /// The client's limits have changed; counters are kept.
@@ -121,7 +123,9 @@ impl Actor for RateLimiter {
                     job.refuse(Refusal::Overloaded { actor: "RateLimiter" });
                 }
                 // What is settled meanwhile is read from the table once the account is there.
-                RateLimiterMessage::Settle(_) | RateLimiterMessage::RetireIfIdle => {}
+                RateLimiterMessage::Settle(_)
+                | RateLimiterMessage::FreeSlot(_)
+                | RateLimiterMessage::RetireIfIdle => {}
                 message @ (RateLimiterMessage::Admit(_) | RateLimiterMessage::Inspect(_)) => {
                     held.push(message);
                 }
@@ -149,6 +153,7 @@ impl RateLimiter {
         match message {
             RateLimiterMessage::Admit(job) => self.admit(origin, account, job),
             RateLimiterMessage::Settle(id) => self.settle(account, id),
+            RateLimiterMessage::FreeSlot(id) => account.free_slot(id),
             RateLimiterMessage::Limits(limits) => account.set_limits(limits),
             RateLimiterMessage::Inspect(reply) => {
                 let _ = reply.send(account.view(self.shared.clock.now()));

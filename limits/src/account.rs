@@ -40,6 +40,8 @@ pub struct Account {
     tokens: Window,
     calendar: Calendar,
     open: BTreeMap<AdmissionId, Open>,
+    /// How many of them hold no slot any more.
+    slotless: u64,
 }
 
 /// Where an open admission's reservations lie.
@@ -49,6 +51,7 @@ struct Open {
     day: u64,
     request_at: Moment,
     tokens_at: Moment,
+    holds_slot: bool,
 }
 
 impl Account {
@@ -61,6 +64,7 @@ impl Account {
             tokens: Window::default(),
             calendar: Calendar::default(),
             open: BTreeMap::new(),
+            slotless: 0,
         }
     }
 
@@ -80,9 +84,10 @@ impl Account {
                 account.requests.settle(request_at, requests, requests);
                 account.tokens.settle(tokens_at, tokens, tokens);
             } else {
+                let (bound, day) = (kept.bound, kept.day);
                 account
                     .open
-                    .insert(kept.id, Open { bound: kept.bound, day: kept.day, request_at, tokens_at });
+                    .insert(kept.id, Open { bound, day, request_at, tokens_at, holds_slot: true });
             }
         }
         account.advance(now);
@@ -138,6 +143,7 @@ impl Account {
             day: self.calendar.day(),
             request_at: self.requests.reserve(at, 1),
             tokens_at: self.tokens.reserve(at, ask.tokens),
+            holds_slot: true,
         };
         self.open.insert(id, open);
     }
@@ -146,13 +152,22 @@ impl Account {
     /// the minute, the day and the month of its admission. `None` if the id is not open, which is
     /// how a second settlement of the same call ends; nothing changes then.
     pub fn settle(&mut self, now: Now, id: AdmissionId, outcome: Outcome) -> Option<Settled> {
-        let Open { bound, day, request_at, tokens_at } = self.open.remove(&id)?;
+        let Open { bound, day, request_at, tokens_at, holds_slot } = self.open.remove(&id)?;
+        self.slotless -= u64::from(!holds_slot);
         self.advance(now);
         self.requests.settle(request_at, 1, outcome.requests());
         self.tokens.settle(tokens_at, bound.tokens, outcome.tokens());
         self.calendar = self.calendar.on(now.unix_ms);
         self.calendar.settle(day, bound, outcome);
         Some(Settled { bound, tokens: outcome.tokens(), cost: outcome.cost() })
+    }
+
+    /// Frees the slot of an open admission whose call goes on without its client. What it has reserved stays so until it
+    /// is settled. An account that is restored counts it with the others again.
+    pub fn free_slot(&mut self, id: AdmissionId) {
+        if let Some(open) = self.open.get_mut(&id) {
+            self.slotless += u64::from(std::mem::replace(&mut open.holds_slot, false));
+        }
     }
 
     /// The numbers of all limits. Allocates nothing, and takes the same time for every account
@@ -211,7 +226,7 @@ impl Account {
     }
 
     fn in_flight(&self) -> u64 {
-        u64::try_from(self.open.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.open.len()).unwrap_or(u64::MAX).saturating_sub(self.slotless)
     }
 
     fn advance(&mut self, now: Now) -> Moment {

@@ -24,7 +24,7 @@ mod stream;
 mod stream_event;
 mod writer;
 
-pub use answer::{events, input_tokens, render_input_tokens, whole};
+pub use answer::{container_id, events, input_tokens, render_input_tokens, whole};
 pub use conversation::conversation;
 pub use events::MessagesEvents;
 pub use render::{DIALECT, render_request};

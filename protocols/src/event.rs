@@ -19,10 +19,8 @@ use crate::usage::Usage;
 
 pub use crate::openai::{AnswerFault, StreamFault};
 pub use crate::translate::Mendable;
-pub use replayed::Replayed;
 pub use tally::Tally;
 
-mod replayed;
 mod tally;
 
 #[cfg(test)]
@@ -204,6 +202,30 @@ pub struct WholeAnswer {
     pub counted: Usage,
     /// The model that answered, by its upstream's name.
     pub model: Option<String>,
+    /// Whether the upstream is still at work on it, in the background, and so tells no usage yet.
+    pub goes_on: bool,
+}
+
+/// What an upstream tells later of an answer that it made in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// It is still at work.
+    GoesOn,
+    /// It has ended, also where it was cut short or cancelled.
+    Ended(WholeAnswer),
+    /// It came to nothing.
+    Failed,
+}
+
+impl Later {
+    /// What a status says. A failure that was paid for is an end like any other.
+    pub(crate) fn of(status: Option<&str>, answer: WholeAnswer) -> Self {
+        match status {
+            None | Some("queued" | "in_progress") => Self::GoesOn,
+            Some("failed") if answer.usage.is_none() => Self::Failed,
+            Some(_) => Self::Ended(answer),
+        }
+    }
 }
 
 /// A sequence that no client could read.

@@ -1,6 +1,6 @@
 //! Gemini's Interactions API, passed as it is: what the gateway reads on the way.
 //!
-//! Owns     what is read of a request ([`InteractionRequest`]), of a whole answer ([`whole`]) and of a stream
+//! Owns     what is read of a request ([`InteractionRequest`]), of a whole answer ([`whole`], [`later`]) and of a stream
 //!          ([`InteractionStream`]).
 //! Called   by the handlers of `/v1beta/interactions` and by the relay. Only providers of kind `gemini` have this API:
 //!          what it keeps, and its steps, have no equal elsewhere.
@@ -21,6 +21,6 @@ mod request;
 mod step;
 mod stream;
 
-pub use answer::{WholeInteraction, whole};
+pub use answer::{later, whole};
 pub use request::InteractionRequest;
 pub use stream::{InteractionStream, InteractionWatcher};

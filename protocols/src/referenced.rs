@@ -1,4 +1,5 @@
-//! What a request refers to that its upstream keeps: files, items of earlier answers, conversations, cached contents.
+//! What a request refers to that its upstream keeps: files, items of earlier answers, conversations, cached contents,
+//! containers, vector stores.
 //!
 //! Owns     the list of the members that hold such ids, in OpenAI's, Anthropic's and Gemini's requests.
 //! Called   by the handlers before admission: an upstream's key is shared, and what it keeps is not.
@@ -6,7 +7,8 @@
 //!          ids of it are taken.
 //! Fails    with a [`RequestFault`] for more of them. Of a body that is no JSON it finds nothing; its reader says so.
 //!
-//! What a model or a tool wrote is not looked into: arguments, results and schemas may have members of any name.
+//! What a model or a tool wrote is not looked into: arguments, results, citations and schemas may have members of any
+//! name, and clients send them back as they came.
 
 use memchr::memmem;
 
@@ -20,14 +22,27 @@ mod tests;
 pub const REFERENCES_MAX: usize = 256;
 
 /// A body without any of these refers to nothing. The last begins an escape of a plain character, which may hide a name.
-const WORDS: [&str; 7] = ["file_", "fileUri", "\"uri\"", "\"id\"", "ached", "\"conversation\"", "\\u00"];
+const WORDS: [&str; 10] = [
+    "file_",
+    "fileUri",
+    "\"uri\"",
+    "\"id\"",
+    "ached",
+    "\"conversation\"",
+    "\"container",
+    "\"vector_store_ids\"",
+    "ileSearchStoreNames",
+    "\\u00",
+];
 
 /// Members that hold what a model or a tool wrote, or a schema; `tools` has a walk of its own.
-const OPAQUE: [&str; 16] = [
+const OPAQUE: [&str; 18] = [
+    "annotations",
     "arguments",
     "args",
     "response",
     "result",
+    "results",
     "schema",
     "parameters",
     "parametersJsonSchema",
@@ -42,13 +57,17 @@ const OPAQUE: [&str; 16] = [
     "labels",
 ];
 
+/// Blocks in which a tool of Anthropic's says which files it has written.
+const WRITTEN_FILES: [&str; 2] = ["code_execution_output", "bash_code_execution_output"];
+
 /// Where Gemini's API keeps files. Other addresses are anybody's.
 const GEMINI_HOST: &str = "https://generativelanguage.googleapis.com/";
 
 /// One thing that an upstream keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// What it is, for a person: `file`, `item`, `conversation`, `cached content`.
+    /// What it is, for a person: `file`, `item`, `conversation`, `cached content`, `container`, `vector store`,
+    /// `file search store`.
     pub what: &'static str,
     /// Its id.
     pub id: String,
@@ -101,8 +120,21 @@ impl Found {
             return self.elements(cursor, |found, cursor| found.walk(cursor, false));
         }
         cursor.enter_object()?;
+        let (mut file, mut is_written) = (None, None);
         while let Some(key) = cursor.next_key()? {
-            self.member(&key.name, cursor, is_top)?;
+            match (&*key.name, cursor.peek()?) {
+                // Which of several counts is not known, so all are looked at.
+                ("file_id", Kind::String) if file.is_none() => file = cursor.value()?.as_text(),
+                ("type", Kind::String) => {
+                    let sort = cursor.value()?.as_text();
+                    let is_so = sort.is_some_and(|sort| WRITTEN_FILES.contains(&&*sort));
+                    is_written = Some(is_so && is_written != Some(false));
+                }
+                (name, _) => self.member(name, cursor, is_top)?,
+            }
+        }
+        if let Some(file) = file.filter(|_| is_written != Some(true)) {
+            self.note("file", &file);
         }
         Ok(())
     }
@@ -125,6 +157,13 @@ impl Found {
                 self.id_of("conversation", conversation.raw, |_| true)
             }
             "conversation" if is_top => self.text("conversation", cursor),
+            // Anthropic's, which may bring skills.
+            "container" if is_top && kind == Kind::Object => {
+                let container = cursor.value()?;
+                self.id_of("container", container.raw, |_| true)
+            }
+            "container" if is_top => self.text("container", cursor),
+            "container_id" if kind == Kind::String => self.text("container", cursor),
             "input" if is_top => self.elements(cursor, |found, cursor| {
                 let item = cursor.value()?;
                 // One without a type is a message, which has a role, or refers to an item.
@@ -139,14 +178,23 @@ impl Found {
         }
     }
 
-    /// Of a tool only the container may have files.
+    /// Of a tool only these members refer to anything; the others are for the model.
     fn tool(&mut self, cursor: &mut Cursor<'_>) -> Result<(), JsonFault> {
         if !cursor.enter_if(Kind::Object)? {
             return Ok(());
         }
         while let Some(key) = cursor.next_key()? {
             match &*key.name {
-                "container" => self.walk(cursor, false)?,
+                "container" if cursor.peek()? == Kind::String => self.text("container", cursor)?,
+                "container" | "environment" | "input_image_mask" => self.walk(cursor, false)?,
+                "vector_store_ids" => {
+                    self.elements(cursor, |found, cursor| found.text("vector store", cursor))?;
+                }
+                "fileSearchStoreNames" | "file_search_store_names" => {
+                    self.elements(cursor, |found, cursor| found.text("file search store", cursor))?;
+                }
+                // Gemini's tools are members of their own.
+                "fileSearch" | "file_search" => self.tool(cursor)?,
                 _ => drop(cursor.value()?),
             }
         }

@@ -233,6 +233,6 @@ pub fn answer(
         Protocol::Gemini => gemini::render_answer(&events, options.id, options.model),
         Protocol::Responses => responses_writer(options).render(&events),
     };
-    let whole = WholeAnswer { usage: passage.usage(), counted: passage.counted(), model };
+    let whole = WholeAnswer { usage: passage.usage(), counted: passage.counted(), model, goes_on: false };
     Ok((Bytes::from(written), whole))
 }

@@ -13,7 +13,6 @@ use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, ClientId};
 use gateway_protocols::anthropic::beta;
 use gateway_protocols::event::{AnswerFault, AnswerStream, WholeAnswer};
-use gateway_protocols::responses;
 use gateway_protocols::translate::{Mendable, Protocol, Resume};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -70,10 +69,11 @@ pub async fn answer(
     let Resolved { mut legs, retired, midstream } = resolved;
     affordable(exchange, client, &mut legs)?;
     let caps = caps(client, &asked, &legs)?;
-    let (stream, is_array) = (asked.stream(), asked.is_array());
+    let (stream, is_array, in_background) = (asked.stream(), asked.is_array(), asked.in_background());
     let (prompt_tokens, n) = (asked.prompt_tokens(), asked.n());
-    // Several answers at once take turns in the stream; nobody else could go on with all of them.
-    let midstream = if stream && n == 1 { midstream } else { Midstream::Error };
+    // Several answers at once take turns in the stream, and nobody else could go on with all of them; one that is made
+    // in the background does not break off.
+    let midstream = if stream && n == 1 && !in_background { midstream } else { Midstream::Error };
     let mut asks = Asks {
         asked,
         caps,
@@ -87,7 +87,10 @@ pub async fn answer(
     let translated = asks.translatable(exchange, &mut legs)?;
     let output_tokens: Vec<u64> = asks.caps.iter().map(|cap| cap.reserved.saturating_mul(n)).collect();
     let asking = Asking { endpoint, prompt_tokens, output_tokens: &output_tokens, is_free: false, key };
-    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    let Dispatched { mut charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    if in_background {
+        charge.in_background();
+    }
     shown.warn(front, retired.as_ref());
     if legs.len() > 1 || asks.is_mendable {
         asks.passed = passed_upstream(&exchange.headers);
@@ -97,23 +100,25 @@ pub async fn answer(
         Some(written) => written,
         None => asks.written(&exchange.headers, &legs[at], at)?,
     };
-    let keeps = asks.asked.protocol() == Protocol::Responses;
+    let protocol = asks.asked.protocol();
+    let keeps = matches!(protocol, Protocol::Responses | Protocol::Messages);
     let course = Course { midstream, ..course(front, exchange, client, legs) };
     let attempts = Attempts::new(course, asks, Some((at, written)));
     if stream {
-        let flow = Flow { shown, in_flight, is_array, keeps_for: keeps.then(|| client.id.clone()) };
+        let keeps_for = keeps.then(|| client.id.clone());
+        let flow = Flow { shown, in_flight, is_array, keeps_for, in_background };
         return Ok(relay(front, exchange, attempts, charge, flow).await);
     }
     let response = match attempts.whole(charge).await {
-        Ok((whole, served)) => {
-            if keeps
-                && is_passed(&served.leg, Protocol::Responses)
-                && let Some(id) = responses::response_id(&whole.bytes)
-            {
+        Ok((mut whole, served)) => {
+            if keeps && is_passed(&served.leg, protocol) {
                 let shared = Arc::clone(front.gateway.shared());
                 let keeper = Keeper { shared, owner: owner(client, &served) };
-                keeper.note(&id);
-                responses::item_ids(&whole.bytes).iter().for_each(|id| keeper.note(id));
+                let kept = surface::kept(protocol, &whole.bytes);
+                kept.iter().for_each(|id| keeper.note(id));
+                if let (Some(id), Some(call)) = (kept.first(), whole.unattended.take()) {
+                    front.background.hold(id, call);
+                }
             }
             shown.whole(exchange, whole, &served)
         }
@@ -354,6 +359,8 @@ pub(super) struct Flow {
     pub(super) is_array: bool,
     /// Who may ask for the answer again, where its upstream keeps it.
     pub(super) keeps_for: Option<ClientId>,
+    /// Whether its upstream goes on with it when the client has left.
+    pub(super) in_background: bool,
 }
 
 /// Waits for the first content, or no longer than `hold_back`, and relays.
@@ -364,7 +371,7 @@ pub(super) async fn relay<W: StreamWriter>(
     charge: Charge,
     flow: Flow,
 ) -> Response {
-    let Flow { shown, in_flight, is_array, keeps_for } = flow;
+    let Flow { shown, in_flight, is_array, keeps_for, in_background } = flow;
     // Where content is late, the head names whom it was asked for first.
     let first = attempts.served_by(&charge);
     let hold_back = first.leg.timeouts.hold_back;
@@ -377,6 +384,7 @@ pub(super) async fn relay<W: StreamWriter>(
         in_flight,
         is_array,
         keeper: keeps_for.map(|client| (Arc::clone(front.gateway.shared()), client)),
+        background: in_background.then(|| Arc::clone(&front.background)),
     };
     let cut_off = front.cut_off.token().clone().cancelled_owned();
     let mut opening = Box::pin(attempts.open(charge));

@@ -35,7 +35,7 @@ pub async fn chat(
 ) -> Result<Response, Fault> {
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
     let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
     let question = Question { asked, endpoint: CHAT, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
@@ -51,7 +51,7 @@ pub async fn messages(
 ) -> Result<Response, Fault> {
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
     let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
     let question = Question { asked, endpoint: MESSAGES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
@@ -69,7 +69,7 @@ pub async fn responses(
     let earlier = request.previous_response_id().map(str::to_owned);
     let asked = Asked::Responses(request);
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
     let earlier = earlier.as_deref().map(|id| ("response", id));
     let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
     let question = Question { asked, endpoint: RESPONSES, key, body };
@@ -99,7 +99,7 @@ pub async fn gemini(
         .any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
     let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
     let question = Question { asked, endpoint: MESSAGES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use gateway_actors::Client;
 use gateway_protocols::estimate;
-use gateway_protocols::event::{AnswerStream, Replayed};
-use gateway_protocols::interactions::{InteractionRequest, InteractionStream, WholeInteraction, whole};
+use gateway_protocols::event::AnswerStream;
+use gateway_protocols::interactions::{InteractionRequest, InteractionStream, later, whole};
 use gateway_protocols::passthrough;
 use gateway_protocols::referenced;
 use http::{HeaderMap, Method};
@@ -29,7 +29,7 @@ use crate::surface::EVENT_MAX;
 
 use super::ask::{Flow, Sent, course, owner, passed_upstream, relay, request};
 use super::generative::resolved;
-use super::kept::{self, Kept, Replay, owned, pinned};
+use super::kept::{self, Kept, Replay, owned, pinned, without_shared};
 use super::{Asking, Cap, Dispatched, affordable, cap, dispatch};
 
 /// The endpoint's name, as the ledger has it.
@@ -51,10 +51,10 @@ pub async fn create(
 ) -> Result<Response, Fault> {
     let request = InteractionRequest::read(body.bytes())?;
     let earlier = request.previous_interaction_id().map(|id| (WHAT, id));
-    let pin = pinned(front, exchange, client, earlier, &referenced::references(body.bytes())?).await?;
     let mut resolved = resolved(exchange, client, request.model(), request.stream())?;
     served(&mut resolved.legs)?;
-    let key = pin.key_at(&mut resolved)?;
+    let referred = without_shared(&mut resolved.legs, referenced::references(body.bytes())?);
+    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
     let Resolved { mut legs, retired, .. } = resolved;
     affordable(exchange, client, &mut legs)?;
     let caps = legs
@@ -69,23 +69,30 @@ pub async fn create(
         is_free: false,
         key,
     };
-    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    let Dispatched { mut charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    let in_background = request.background();
+    if in_background {
+        charge.in_background();
+    }
     shown.warn(front, retired.as_ref());
-    let (stream, keeps) = (request.stream(), request.store() || request.background());
+    let (stream, keeps) = (request.stream(), request.store() || in_background);
     let interacts = Interacts { request, caps, passed: passed_upstream(&exchange.headers), _held: body };
     let attempts = Attempts::new(course(front, exchange, client, legs), interacts, None);
     if stream {
         let keeps_for = keeps.then(|| client.id.clone());
-        let flow = Flow { shown, in_flight, is_array: false, keeps_for };
+        let flow = Flow { shown, in_flight, is_array: false, keeps_for, in_background };
         return Ok(relay(front, exchange, attempts, charge, flow).await);
     }
     let answer = attempts.whole(charge).await;
     drop(in_flight);
     Ok(match answer {
-        Ok((whole, served)) => {
+        Ok((mut whole, served)) => {
             if keeps && let Some(id) = passthrough::id(&whole.bytes) {
                 let shared = Arc::clone(front.gateway.shared());
                 Keeper { shared, owner: owner(client, &served) }.note(&id);
+                if let Some(call) = whole.unattended.take() {
+                    front.background.hold(&id, call);
+                }
             }
             shown.whole(exchange, whole, &served)
         }
@@ -110,8 +117,8 @@ impl Writer for Interacts {
         Ok(Written { request: request(&self.passed, leg, sent), dropped: Vec::new() })
     }
 
-    fn read_whole(&self, _: &Leg, at: usize) -> ReadWhole {
-        read_whole(self.caps[at].reserved)
+    fn read_whole(&self, _: &Leg, _: usize) -> ReadWhole {
+        Box::new(|bytes| whole(&bytes).map(|answer| (bytes, answer)))
     }
 }
 
@@ -119,18 +126,6 @@ impl StreamWriter for Interacts {
     fn stream(&self, _: &Leg, _: usize) -> Box<dyn AnswerStream> {
         Box::new(InteractionStream::new(EVENT_MAX))
     }
-}
-
-/// What is in a whole answer, of which so many tokens were reserved.
-fn read_whole(reserved: u64) -> ReadWhole {
-    Box::new(move |bytes| {
-        let WholeInteraction { mut answer, goes_on, .. } = whole(&bytes)?;
-        if goes_on {
-            // Nobody will tell what it comes to, so it comes to what was reserved.
-            answer.counted.output = reserved;
-        }
-        Ok((bytes, answer))
-    })
 }
 
 /// `METHOD /v1beta/interactions/REST`
@@ -153,8 +148,8 @@ pub async fn kept(
     let owner = owned(front, exchange, client, WHAT, id).await?;
     let path = format!("/interactions/{rest}{}", query(exchange));
     let replay: Option<Replay> =
-        kept::is_replay(exchange).then_some(|| Box::new(Replayed(InteractionStream::new(EVENT_MAX))));
-    let kept = Kept { endpoint: ENDPOINT, owner, path, replay };
+        kept::is_replay(exchange).then_some(|| Box::new(InteractionStream::new(EVENT_MAX)));
+    let kept = Kept { endpoint: ENDPOINT, owner, id: id.to_owned(), path, replay, later };
     kept::about(front, exchange, client, kept, body, in_flight).await
 }
 

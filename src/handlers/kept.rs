@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::{self, AnswerOwner};
 use gateway_actors::{Client, Target};
-use gateway_protocols::event::{AnswerStream, Replayed, WholeAnswer};
+use gateway_protocols::event::{AnswerStream, Later, WholeAnswer};
 use gateway_protocols::passthrough;
 use gateway_protocols::referenced::{self, Reference};
-use gateway_protocols::responses::ResponsesStream;
+use gateway_protocols::responses::{self, ResponsesStream};
 use gateway_protocols::translate::Protocol;
 use http::Method;
 use warp::reply::Response;
 
 use crate::attempts::{Attempts, StreamWriter, Writer, Written};
+use crate::background::Background;
 use crate::body::BufferedBody;
 use crate::call::ReadWhole;
 use crate::fault::Fault;
@@ -28,6 +29,10 @@ use crate::surface::{self, EVENT_MAX};
 use super::ask::{Fixed, Flow, Sent, course, once, relay, request, upstream_method};
 use super::passed::{self, Passing};
 use super::{Asking, Dispatched, dispatch};
+
+mod replayed;
+
+use replayed::Replayed;
 
 /// The endpoint's name, as the ledger has it.
 const ENDPOINT: &str = "responses";
@@ -49,11 +54,7 @@ pub async fn response(
 ) -> Result<Response, Fault> {
     if let (&Method::POST, "compact" | COUNTING) = (&exchange.method, rest) {
         let earlier = passthrough::text_member(body.bytes(), "previous_response_id")?;
-        let earlier = earlier.as_deref().map(|id| ("response", id));
-        let references = referenced::references(body.bytes())?;
-        let owner = pinned(front, exchange, client, earlier, &references).await?.owner();
-        let key = owner.map(|owner| owner.key);
-        let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, key };
+        let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, earlier };
         let answer = passed::with_model(front, exchange, client, passing, body, in_flight).await;
         // A provider without it has no such route.
         return answer.map_err(|fault| match fault {
@@ -79,8 +80,10 @@ pub async fn response(
         query => format!("/responses/{rest}?{query}"),
     };
     let replay: Option<Replay> = (below.is_none() && is_replay(exchange))
-        .then_some(|| Box::new(Replayed(ResponsesStream::new(EVENT_MAX))));
-    about(front, exchange, client, Kept { endpoint: ENDPOINT, owner, path, replay }, body, in_flight).await
+        .then_some(|| Box::new(ResponsesStream::new(EVENT_MAX)));
+    let (id, later) = (id.to_owned(), responses::later);
+    let kept = Kept { endpoint: ENDPOINT, owner, id, path, replay, later };
+    about(front, exchange, client, kept, body, in_flight).await
 }
 
 /// Where a request must go, because an upstream's key has there what it refers to.
@@ -107,7 +110,7 @@ impl Pin {
 /// What of a request refers to its upstream's store. A translation carries files alone; of all else it says
 /// that it has no equal.
 pub(super) fn references(
-    resolved: &Resolved,
+    resolved: &mut Resolved,
     protocol: Protocol,
     body: &[u8],
 ) -> Result<Vec<Reference>, Fault> {
@@ -115,7 +118,21 @@ pub(super) fn references(
     if resolved.legs.iter().all(|leg| surface::spoken(&leg.provider, protocol) != protocol) {
         references.retain(|reference| reference.what == "file");
     }
-    Ok(references)
+    Ok(without_shared(&mut resolved.legs, references))
+}
+
+/// Leaves out what a provider shares with every client. Only the targets at such providers are left then: nobody else
+/// has it.
+pub(super) fn without_shared(legs: &mut Vec<Leg>, mut references: Vec<Reference>) -> Vec<Reference> {
+    references.retain(|reference| {
+        let shares = |leg: &Leg| leg.provider.quirks.shares(&reference.id);
+        let is_shared = legs.iter().any(shares);
+        if is_shared {
+            legs.retain(shares);
+        }
+        !is_shared
+    });
+    references
 }
 
 /// Looks that all that a request refers to is the client's, and at one key; `earlier` is the answer that it goes on from:
@@ -148,10 +165,14 @@ pub(super) struct Kept {
     pub(super) endpoint: &'static str,
     /// Who has it.
     pub(super) owner: AnswerOwner,
+    /// Its id.
+    pub(super) id: String,
     /// Below the upstream's base URL, with the query.
     pub(super) path: String,
     /// How its stream is watched, where it is to be told again as one.
     pub(super) replay: Option<Replay>,
+    /// What its object says of an answer that was made in the background.
+    pub(super) later: fn(&[u8]) -> Later,
 }
 
 /// Watches a kept answer's stream.
@@ -162,6 +183,8 @@ pub(super) type Replay = fn() -> Box<dyn AnswerStream>;
 struct Replays {
     asks: Fixed,
     replay: Replay,
+    id: String,
+    background: Arc<Background>,
 }
 
 impl Writer for Replays {
@@ -176,7 +199,8 @@ impl Writer for Replays {
 
 impl StreamWriter for Replays {
     fn stream(&self, _: &Leg, _: usize) -> Box<dyn AnswerStream> {
-        (self.replay)()
+        let (background, id) = (Arc::clone(&self.background), self.id.clone());
+        Box::new(Replayed { stream: (self.replay)(), background, id })
     }
 }
 
@@ -196,7 +220,7 @@ pub(super) async fn about(
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let Kept { endpoint, owner, path, replay } = kept;
+    let Kept { endpoint, owner, id, path, replay, later } = kept;
     let resolved = at(exchange, client, &owner)?;
     let asking =
         Asking { endpoint, prompt_tokens: 0, output_tokens: &[0], is_free: true, key: Some(owner.key) };
@@ -212,14 +236,21 @@ pub(super) async fn about(
     let course = once(course(front, exchange, client, resolved.legs));
     if let Some(replay) = replay {
         drop(body);
-        let attempts = Attempts::new(course, Replays { asks, replay }, None);
-        let flow = Flow { shown, in_flight, is_array: false, keeps_for: None };
+        let background = Arc::clone(&front.background);
+        let attempts = Attempts::new(course, Replays { asks, replay, id, background }, None);
+        let flow = Flow { shown, in_flight, is_array: false, keeps_for: None, in_background: false };
         return Ok(relay(front, exchange, attempts, charge, flow).await);
     }
     let answer = Attempts::new(course, asks, None).whole(charge).await;
     drop((body, in_flight));
     Ok(match answer {
-        Ok((whole, served)) => shown.whole(exchange, whole, &served),
+        Ok((whole, served)) => {
+            match exchange.method {
+                Method::DELETE => front.background.forgotten(&id),
+                _ => front.background.told(&id, &later(&whole.bytes)),
+            }
+            shown.whole(exchange, whole, &served)
+        }
         Err(failed) => shown.failed(exchange, &failed),
     })
 }

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
-use gateway_limits::{Mode, Usage};
+use gateway_limits::Mode;
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough::{self, Named};
-use gateway_protocols::{error::Dialect, estimate};
+use gateway_protocols::{error::Dialect, estimate, referenced};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use warp::reply::{Reply, Response};
@@ -31,7 +31,7 @@ use crate::settings::ProviderKind;
 
 use super::ask::{Fixed, Sent, X_ACCEL_BUFFERING, course, once, request, upstream_method};
 use super::generative::{self, resolved};
-use super::kept::{owned, pinned};
+use super::kept::{owned, pinned, without_shared};
 use super::{Asking, Dispatched, Shown, affordable, dispatch};
 
 /// The endpoint of batches, by its name in the ledger.
@@ -50,8 +50,8 @@ pub struct Passing {
     pub endpoint: &'static str,
     /// Whether nothing is generated, so that no token is charged.
     pub is_free: bool,
-    /// The one key that will do.
-    pub key: Option<Arc<str>>,
+    /// The response that the request goes on from.
+    pub earlier: Option<String>,
 }
 
 /// Answers a request that names a model, in JSON or in a form: images, audio, moderations.
@@ -63,14 +63,20 @@ pub async fn with_model(
     body: BufferedBody,
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
-    let Passing { endpoint, is_free, key } = passing;
+    let Passing { endpoint, is_free, earlier } = passing;
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
-    let mut resolved = resolved(exchange, client, Some(&named.name), false)?.alone();
+    let mut resolved = resolved(exchange, client, Some(&named.name), false)?;
     served(&mut resolved.legs, endpoint)?;
+    let is_json = content_type(exchange).trim_start().starts_with("application/json");
+    // A form holds what it means.
+    let referred = if is_json { referenced::references(body.bytes())? } else { Vec::new() };
+    let referred = without_shared(&mut resolved.legs, referred);
+    let earlier = earlier.as_deref().map(|id| ("response", id));
+    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
     if !is_free {
         affordable(exchange, client, &mut resolved.legs)?;
     }
-    let is_json = content_type(exchange).trim_start().starts_with("application/json");
+    let resolved = resolved.alone();
     let asking = Asking {
         endpoint,
         // A form holds pictures and sound, of which nobody knows the tokens before the answer.
@@ -115,7 +121,9 @@ pub async fn without_model(
     let is_upload = makes && !is_batch;
     let batch = if is_upload { passthrough::batch(body.bytes(), content_type(exchange))? } else { None };
     if let Some(batch) = &batch {
-        owner = pinned(front, exchange, client, None, &batch.references).await?.owner();
+        let mut first = provider(exchange, client, None)?;
+        let referred = without_shared(&mut first.legs, batch.references.clone());
+        owner = pinned(front, exchange, client, None, &referred).await?.owner();
     }
     let mut resolved = provider(exchange, client, owner.as_ref())?;
     served(&mut resolved.legs, endpoint)?;
@@ -315,7 +323,7 @@ async fn pass(
     let request = request(&exchange.headers, leg, sent);
     let read = |body: bytes::Bytes| {
         let usage = passthrough::usage(&body);
-        Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
+        Ok((body, WholeAnswer { usage, ..WholeAnswer::default() }))
     };
     let mut course = course(front, exchange, client, resolved.legs.clone());
     if named.is_none() {

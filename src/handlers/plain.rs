@@ -100,7 +100,7 @@ pub async fn completions(
     let completes = Completes { request, caps, passed: passed_upstream(&exchange.headers), _held: body };
     let attempts = Attempts::new(course(front, exchange, client, legs), completes, None);
     if stream {
-        let flow = Flow { shown, in_flight, is_array: false, keeps_for: None };
+        let flow = Flow { shown, in_flight, is_array: false, keeps_for: None, in_background: false };
         return Ok(relay(front, exchange, attempts, charge, flow).await);
     }
     let response = whole(exchange, attempts, charge, &shown).await;

@@ -6,8 +6,11 @@ use gateway_actors::ClientId;
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::shared::Shared;
 use gateway_protocols::error::Dialect;
+use gateway_protocols::event::AnswerStream;
 use tokio::time::Instant;
 
+use crate::background::Background;
+use crate::charge::Charge;
 use crate::front::InFlight;
 use crate::request_id::RequestId;
 use crate::settings::Timeouts;
@@ -31,6 +34,21 @@ pub struct RelayContext {
     pub is_array: bool,
     /// Who may ask for the answer again, where the upstream keeps it, and where that is noted.
     pub keeper: Option<(Arc<Shared>, ClientId)>,
+    /// Where the call is held when the client leaves, of an answer that its upstream makes in the background.
+    pub background: Option<Arc<Background>>,
+}
+
+impl RelayContext {
+    /// The client has no more of this stream. Gives the charge back where the upstream goes on with nothing.
+    pub fn leave(&self, scan: &dyn AnswerStream, charge: Charge) -> Option<Charge> {
+        match (&self.background, scan.response_id()) {
+            (Some(background), Some(id)) => {
+                background.hold(id, charge.leave());
+                None
+            }
+            _ => Some(charge),
+        }
+    }
 }
 
 /// Notes whose an answer is that its upstream keeps.

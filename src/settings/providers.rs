@@ -6,6 +6,8 @@
 //! Fails    in the report only. A key that is missing is a warning, since the other providers can serve; a
 //!          key that no header can carry is a fault. Neither ever shows a key.
 
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use gateway_actors::glob::Glob;
 use gateway_actors::secret::Secret;
 use http::{HeaderName, HeaderValue};
 
+use self::written::{Written, WrittenBreaker};
 use super::{Env, TimeoutOverrides, Timeouts};
 use crate::config::{Concern, Document, Place, Problem, Report, Section, Value, read_text, values};
 use crate::upstream::Auth;
@@ -116,6 +119,15 @@ pub struct Quirks {
     pub http2: bool,
     /// The flags of `anthropic-beta` that go to it; `None` where all do.
     pub betas: Option<Vec<String>>,
+    /// Ids of what the operator keeps there, which every client may refer to.
+    pub shared_ids: Vec<Glob>,
+}
+
+impl Quirks {
+    /// Whether every client may refer to what is kept there under this id.
+    pub fn shares(&self, id: &str) -> bool {
+        self.shared_ids.iter().any(|shared| shared.matches(id))
+    }
 }
 
 /// Requests that wait for a provider.
@@ -186,109 +198,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) timeouts: Timeouts,
 }
 
-/// A provider as written: `None` where nothing was.
-#[derive(Default)]
-struct Written {
-    kind: Option<ProviderKind>,
-    base_url: Option<String>,
-    source: Option<KeySource>,
-    default_model: Option<String>,
-    models: Option<Vec<Glob>>,
-    max_concurrency: Option<u32>,
-    queue_max: Option<u32>,
-    queue_wait: Option<Duration>,
-    breaker: WrittenBreaker,
-    timeouts: TimeoutOverrides,
-    auth: Option<Auth>,
-    query: Option<String>,
-    headers: Option<Vec<(HeaderName, HeaderValue)>>,
-    responses: Option<bool>,
-    stream_options: Option<bool>,
-    cached_tokens_header: Option<HeaderName>,
-    http2: Option<bool>,
-    betas: Option<Vec<String>>,
-    is_lenient: Option<bool>,
-}
-
-impl Written {
-    /// This, with the shipped settings of a provider of the same name where this says nothing. The shipped
-    /// address, key and models stay away from a provider that was made another kind.
-    fn or(self, shipped: Self) -> Self {
-        let same_kind = self.kind.is_none() || self.kind == shipped.kind;
-        let upstream = if same_kind { shipped } else { Self::default() };
-        Self {
-            kind: self.kind.or(upstream.kind),
-            base_url: self.base_url.or(upstream.base_url),
-            source: self.source.or(upstream.source),
-            default_model: self.default_model.or(upstream.default_model),
-            models: self.models.or(upstream.models),
-            max_concurrency: self.max_concurrency.or(upstream.max_concurrency),
-            queue_max: self.queue_max.or(upstream.queue_max),
-            queue_wait: self.queue_wait.or(upstream.queue_wait),
-            breaker: self.breaker.or(upstream.breaker),
-            timeouts: self.timeouts.or(upstream.timeouts),
-            auth: self.auth.or(upstream.auth),
-            query: self.query.or(upstream.query),
-            headers: self.headers.or(upstream.headers),
-            responses: self.responses.or(upstream.responses),
-            stream_options: self.stream_options.or(upstream.stream_options),
-            cached_tokens_header: self.cached_tokens_header.or(upstream.cached_tokens_header),
-            http2: self.http2.or(upstream.http2),
-            betas: self.betas.or(upstream.betas),
-            is_lenient: self.is_lenient.or(upstream.is_lenient),
-        }
-    }
-}
-
-/// `breaker = {…}` as written.
-#[derive(Default)]
-struct WrittenBreaker {
-    consecutive: Option<u32>,
-    rate: Option<f64>,
-    calls_min: Option<u32>,
-    window: Option<Duration>,
-    cooling: Option<Duration>,
-    cooling_max: Option<Duration>,
-}
-
-impl WrittenBreaker {
-    fn read(mut section: Section<'_>, report: &mut Report) -> Self {
-        let written = Self {
-            consecutive: section.get("consecutive", values::whole_u32(1, u32::MAX), report),
-            rate: section.get("rate", values::share, report),
-            calls_min: section.get("calls_min", values::whole_u32(1, u32::MAX), report),
-            window: section.get("window", values::clock, report),
-            cooling: section.get("cooling", values::clock, report),
-            cooling_max: section.get("cooling_max", values::clock, report),
-        };
-        section.finish(report);
-        written
-    }
-
-    fn or(self, shipped: Self) -> Self {
-        Self {
-            consecutive: self.consecutive.or(shipped.consecutive),
-            rate: self.rate.or(shipped.rate),
-            calls_min: self.calls_min.or(shipped.calls_min),
-            window: self.window.or(shipped.window),
-            cooling: self.cooling.or(shipped.cooling),
-            cooling_max: self.cooling_max.or(shipped.cooling_max),
-        }
-    }
-
-    fn settings(self) -> BreakerSettings {
-        let default = BreakerSettings::default();
-        BreakerSettings {
-            consecutive: self.consecutive.unwrap_or(default.consecutive),
-            rate: self.rate.unwrap_or(default.rate),
-            calls_min: self.calls_min.unwrap_or(default.calls_min),
-            window: self.window.unwrap_or(default.window),
-            cooling: self.cooling.unwrap_or(default.cooling),
-            cooling_max: self.cooling_max.unwrap_or(default.cooling_max),
-        }
-    }
-}
-
 impl<'a> Surroundings<'a> {
     /// Reads `[providers]`; without any, the shipped ones are there.
     pub(crate) fn read(&self, written: Section<'a>, report: &mut Report) -> Providers {
@@ -348,6 +257,7 @@ impl<'a> Surroundings<'a> {
                 cached_tokens_header: written.cached_tokens_header,
                 http2: written.http2.unwrap_or(false),
                 betas: written.betas,
+                shared_ids: written.shared_ids.unwrap_or_default(),
             },
             is_lenient: written.is_lenient.unwrap_or(false),
             default_model: written.default_model,
@@ -393,6 +303,7 @@ impl<'a> Surroundings<'a> {
             http2: section.get("http2", values::boolean, report),
             betas: section.list("betas", values::beta, report),
             is_lenient: section.get("translate", values::one_of("way to translate", TRANSLATE), report),
+            shared_ids: section.list("shared_ids", values::pattern, report),
         }
     }
 

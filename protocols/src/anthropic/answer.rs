@@ -1,7 +1,7 @@
 //! A whole message with status 200: is it one, what does it say, and its events; and the answer of `count_tokens`.
 //!
 //! Owns     the reading; where the client speaks Messages too the bytes pass as they came.
-//! Called   once the upstream's body is complete: [`whole`] and [`input_tokens`] for an answer that passes,
+//! Called   once the upstream's body is complete: [`whole`], [`container_id`] and [`input_tokens`] for an answer that passes,
 //!          [`events`] by [`crate::translate`].
 //! Bounded  by the body.
 //! Fails    with an [`AnswerFault`]: what arrives with a 200 is not always an answer.
@@ -27,7 +27,12 @@ pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
     progress.message(&message);
     elements(&content).iter().for_each(|block| progress.block(&Block::read(block)));
     let model = message.model.and_then(|model| model.as_text()).map(String::from);
-    Ok(WholeAnswer { usage: progress.usage(), counted: progress.counted(), model })
+    Ok(WholeAnswer { usage: progress.usage(), counted: progress.counted(), model, goes_on: false })
+}
+
+/// The id of the container in which an answer's tools ran, which the upstream keeps for later requests.
+pub fn container_id(body: &[u8]) -> Option<String> {
+    Some(message(body).ok()?.0.container_id()?.into_owned())
 }
 
 /// The events of a whole answer: those of a stream that says everything of a block at its start.

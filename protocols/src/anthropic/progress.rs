@@ -18,6 +18,7 @@ pub(super) struct Progress {
     reasoning: Estimator,
     report: AnthropicReport,
     has_reason: bool,
+    containers: Vec<String>,
 }
 
 impl Progress {
@@ -38,6 +39,10 @@ impl Progress {
         self.has_reason |= message.stop_reason.is_some_and(|reason| !reason.is_blank());
         if let Some(usage) = &message.usage {
             self.report.take(usage);
+        }
+        if let Some(container) = message.container_id() {
+            // A message has one; its end may repeat what its start says.
+            self.containers = vec![container.into_owned()];
         }
     }
 
@@ -94,6 +99,11 @@ impl Progress {
     /// Whether the upstream has said why it stopped.
     pub(super) fn has_reason(&self) -> bool {
         self.has_reason
+    }
+
+    /// The container in which its tools ran, which the upstream keeps for later requests.
+    pub(super) fn containers(&self) -> &[String] {
+        &self.containers
     }
 
     /// What the upstream reported.

@@ -164,4 +164,8 @@ impl AnswerStream for MessagesStream {
     fn counted(&self) -> Usage {
         self.progress.counted()
     }
+
+    fn item_ids(&self) -> &[String] {
+        self.progress.containers()
+    }
 }

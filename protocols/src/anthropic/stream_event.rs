@@ -45,6 +45,8 @@ pub(super) struct Message<'a> {
     pub(super) stop_sequence: Option<Value<'a>>,
     pub(super) stop_details: Option<Value<'a>>,
     pub(super) usage: Option<Value<'a>>,
+    /// Where its tools ran.
+    pub(super) container: Option<Value<'a>>,
     /// `type`, or an `error` that is not blank, says that it is an error.
     pub(super) is_error: bool,
 }
@@ -122,14 +124,21 @@ impl<'a> Message<'a> {
             "stop_sequence",
             "stop_details",
             "usage",
+            "container",
             "type",
             "error",
         ];
-        let [id, model, content, stop_reason, stop_sequence, stop_details, usage, kind, error] =
+        let [id, model, content, stop_reason, stop_sequence, stop_details, usage, container, kind, error] =
             pick(message, names);
         let is_error = kind.is_some_and(|kind| kind.as_text().as_deref() == Some("error"))
             || error.is_some_and(|error| !error.is_blank());
-        Self { id, model, content, stop_reason, stop_sequence, stop_details, usage, is_error }
+        Self { id, model, content, stop_reason, stop_sequence, stop_details, usage, container, is_error }
+    }
+
+    /// The id of the container in which its tools ran.
+    pub(super) fn container_id(&self) -> Option<Cow<'a, str>> {
+        let [id] = pick(self.container.as_ref()?, ["id"]);
+        said(id)
     }
 
     /// The upstream's words of refusal, if it gives any.

@@ -18,7 +18,7 @@ pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
     let mut progress = Progress::default();
     let response = progress.read(text_of(body)?)?;
     let model = expect_answer(response)?.model.map(String::from);
-    Ok(WholeAnswer { usage: progress.usage(), counted: progress.counted(), model })
+    Ok(WholeAnswer { usage: progress.usage(), counted: progress.counted(), model, goes_on: false })
 }
 
 /// The text of a body that is not empty.

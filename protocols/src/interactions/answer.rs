@@ -8,7 +8,7 @@
 
 use super::step;
 use crate::body;
-use crate::event::{AnswerFault, Tally, WholeAnswer};
+use crate::event::{AnswerFault, Later, Tally, WholeAnswer};
 use crate::json::{Cursor, JsonFault, Kind, Value};
 use crate::openai::UpstreamErrorBody;
 use crate::usage::{self, Usage};
@@ -50,29 +50,13 @@ impl<'a> Interaction<'a> {
         }
         Ok(interaction)
     }
-
-    /// Whether the upstream is still at work on it.
-    fn goes_on(&self) -> bool {
-        matches!(self.status.as_deref(), Some("in_progress" | "queued"))
-    }
-}
-
-/// What a whole answer says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WholeInteraction {
-    /// Its tokens and its model.
-    pub answer: WholeAnswer,
-    /// The id under which the upstream keeps it.
-    pub id: Option<String>,
-    /// Whether the upstream is still at work on it, and so tells no usage yet.
-    pub goes_on: bool,
 }
 
 /// Reads a whole answer.
 ///
 /// # Errors
 /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
-pub fn whole(body: &[u8]) -> Result<WholeInteraction, AnswerFault> {
+pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
     let mut cursor = body::answer_in(body)?;
     let interaction = Interaction::read(&mut cursor)?;
     cursor.finish()?;
@@ -82,6 +66,17 @@ pub fn whole(body: &[u8]) -> Result<WholeInteraction, AnswerFault> {
     if interaction.steps.is_none() && interaction.status.is_none() {
         return Err(AnswerFault::NoChoices);
     }
+    Ok(told(&interaction)?)
+}
+
+/// What became of an interaction that was made in the background; of a body that is none, nothing yet.
+pub fn later(body: &[u8]) -> Later {
+    let interaction = body::answer_in(body).ok().and_then(|mut cursor| Interaction::read(&mut cursor).ok());
+    let interaction = interaction.unwrap_or_default();
+    Later::of(interaction.status.as_deref(), told(&interaction).unwrap_or_default())
+}
+
+fn told(interaction: &Interaction<'_>) -> Result<WholeAnswer, JsonFault> {
     let mut tally = Tally::default();
     if let Some(steps) = &interaction.steps {
         let mut cursor = Cursor::new(steps.raw);
@@ -90,7 +85,7 @@ pub fn whole(body: &[u8]) -> Result<WholeInteraction, AnswerFault> {
             step::take(&cursor.value()?, &mut tally)?;
         }
     }
-    let goes_on = interaction.goes_on();
-    let answer = WholeAnswer { usage: interaction.usage, counted: tally.counted(), model: interaction.model };
-    Ok(WholeInteraction { answer, id: interaction.id, goes_on })
+    let goes_on = matches!(interaction.status.as_deref(), Some("in_progress" | "queued"));
+    let (usage, model) = (interaction.usage, interaction.model.clone());
+    Ok(WholeAnswer { usage, counted: tally.counted(), model, goes_on })
 }

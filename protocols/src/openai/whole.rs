@@ -35,7 +35,7 @@ pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
     let answer = Answer::read(body)?;
     let mut tally = Tally::default();
     answer.choices.iter().flatten().for_each(|event| tally.take(event));
-    Ok(WholeAnswer { usage: answer.usage, counted: tally.counted(), model: answer.model })
+    Ok(WholeAnswer { usage: answer.usage, counted: tally.counted(), model: answer.model, goes_on: false })
 }
 
 /// The events of a whole answer's first choice.

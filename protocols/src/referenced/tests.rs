@@ -43,6 +43,26 @@ fn each_apis_references_are_found_whatever_the_spelling() {
             "file",
             "files/a",
         ),
+        (r#"{"tools":[{"type":"code_interpreter","container":"c"}]}"#, "container", "c"),
+        (
+            r#"{"tools":[{"type":"shell","environment":{"type":"container_reference","container_id":"c"}}]}"#,
+            "container",
+            "c",
+        ),
+        (r#"{"input":[{"type":"code_interpreter_call","id":"ci","container_id":"c"}]}"#, "container", "c"),
+        (r#"{"container":"c","messages":[]}"#, "container", "c"),
+        (r#"{"container":{"id":"c","skills":[{"type":"anthropic","skill_id":"pdf"}]}}"#, "container", "c"),
+        (r#"{"tools":[{"type":"file_search","vector_store_ids":["v","v"]}]}"#, "vector store", "v"),
+        (r#"{"tools":[{"type":"image_generation","input_image_mask":{"file_id":"f"}}]}"#, "file", "f"),
+        (r#"{"tools":[{"fileSearch":{"fileSearchStoreNames":["s"]}}]}"#, "file search store", "s"),
+        (r#"{"tools":[{"file_search":{"file_search_store_names":["s"]}}]}"#, "file search store", "s"),
+        (
+            r#"{"tools":[{"type":"file_search","file_search_store_names":["s"]}]}"#,
+            "file search store",
+            "s",
+        ),
+        // Whichever type counts.
+        (r#"{"a":{"type":"file","file_id":"f","type":"code_execution_output"}}"#, "file", "f"),
     ] {
         assert_eq!(found(body), [(what, id.to_owned())], "{body}");
     }
@@ -58,7 +78,11 @@ fn what_a_model_a_tool_or_a_schema_says_is_no_reference() {
         r#"{"input":[{"type":"message","id":"m","content":[]},{"type":"function_result","result":{"file_id":"f"}}]}"#,
         r#"{"messages":[{"content":"the file_id is \"file_id\":\"f\""}]}"#,
         r#"{"metadata":{"file_id":"f"},"contents":[{"parts":[{"fileData":{"fileUri":"https://youtu.be/files/x"}}]}]}"#,
-        r#"{"file_id":null,"conversation":null}"#,
+        r#"{"file_id":null,"conversation":null,"container":null}"#,
+        r#"{"messages":[{"content":[{"type":"code_execution_tool_result","content":{"content":[{"type":"code_execution_output","file_id":"f"}]}}]}]}"#,
+        r#"{"input":[{"type":"message","role":"assistant","content":[{"type":"output_text","annotations":[{"type":"container_file_citation","container_id":"c","file_id":"f"}]}]}]}"#,
+        r#"{"input":[{"type":"file_search_call","id":"fs","results":[{"file_id":"f"}]}]}"#,
+        r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto"}},{"type":"file_search","description":{"vector_store_ids":["v"]}}]}"#,
         "no JSON with file_id",
     ] {
         assert_eq!(found(body), [], "{body}");

@@ -9,7 +9,7 @@
 use super::item::Item;
 use super::reader;
 use crate::body;
-use crate::event::{Tally, WholeAnswer};
+use crate::event::{Later, Tally, WholeAnswer};
 use crate::json::{Cursor, JsonFault, Kind, Value};
 use crate::openai::{AnswerFault, UpstreamErrorBody};
 use crate::usage::{self, Usage};
@@ -27,6 +27,8 @@ pub(super) struct Response<'a> {
     pub(super) model: Option<String>,
     /// `completed`, `incomplete`, `failed`, `in_progress`, `queued` or `cancelled`.
     pub(super) status: Option<String>,
+    /// Whether nobody needs to wait for it.
+    pub(super) background: bool,
     pub(super) usage: Option<Usage>,
     /// `incomplete_details.reason`
     pub(super) incomplete: Option<String>,
@@ -54,6 +56,7 @@ impl<'a> Response<'a> {
                 "id" => response.id = value.as_text().map(String::from),
                 "model" => response.model = value.as_text().map(String::from),
                 "status" => response.status = value.as_text().map(String::from),
+                "background" => response.background = value.raw == "true",
                 "usage" => response.usage = usage::from_responses(&value),
                 "output" => response.output = Some(value).filter(|output| output.kind == Kind::Array),
                 "error" => response.error = Some(value).filter(|error| !error.is_blank()),
@@ -64,7 +67,7 @@ impl<'a> Response<'a> {
         Ok(response)
     }
 
-    /// The ids of its items, at most [`ITEMS_MAX`].
+    /// The ids of its items, and of the containers in which they ran, at most [`ITEMS_MAX`] in all.
     pub(super) fn item_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         if let Some(output) = &self.output {
@@ -79,7 +82,9 @@ fn read_ids(cursor: &mut Cursor<'_>, ids: &mut Vec<String>) -> Result<(), JsonFa
     cursor.enter_array()?;
     while cursor.next_element()? && ids.len() < ITEMS_MAX {
         if cursor.peek()? == Kind::Object {
-            ids.extend(Item::read(cursor)?.id);
+            let Item { id, container_id, .. } = Item::read(cursor)?;
+            ids.extend(id);
+            ids.extend(container_id.filter(|container| !ids.contains(container)));
         } else {
             cursor.value()?;
         }
@@ -92,10 +97,22 @@ fn read_ids(cursor: &mut Cursor<'_>, ids: &mut Vec<String>) -> Result<(), JsonFa
 /// # Errors
 /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
 pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
-    let response = read_whole(body)?;
+    Ok(told(&read_whole(body)?))
+}
+
+/// What became of a response that was made in the background; of a body that is none, nothing yet.
+pub fn later(body: &[u8]) -> Later {
+    let response = body::answer_in(body).ok().and_then(|mut cursor| Response::read(&mut cursor).ok());
+    let response = response.unwrap_or_default();
+    Later::of(response.status.as_deref(), told(&response))
+}
+
+fn told(response: &Response<'_>) -> WholeAnswer {
     let mut tally = Tally::default();
-    reader::events_of(&response).iter().for_each(|event| tally.take(event));
-    Ok(WholeAnswer { usage: response.usage, counted: tally.counted(), model: response.model })
+    reader::events_of(response).iter().for_each(|event| tally.take(event));
+    let (usage, model) = (response.usage, response.model.clone());
+    let goes_on = matches!(response.status.as_deref(), Some("queued" | "in_progress"));
+    WholeAnswer { usage, counted: tally.counted(), model, goes_on }
 }
 
 /// The id under which the upstream keeps an answer, for the calls that ask for it later; `None` when the body names
@@ -104,7 +121,7 @@ pub fn response_id(body: &[u8]) -> Option<String> {
     read_whole(body).ok()?.id
 }
 
-/// The ids under which the upstream keeps the items of an answer, for requests that refer to them.
+/// The ids under which the upstream keeps the items of an answer and their containers, for requests that refer to them.
 pub fn item_ids(body: &[u8]) -> Vec<String> {
     read_whole(body).map(|response| response.item_ids()).unwrap_or_default()
 }

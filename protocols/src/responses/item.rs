@@ -22,6 +22,8 @@ pub(super) struct Item<'a> {
     /// What is shown of a thought.
     pub(super) summary: Option<Value<'a>>,
     pub(super) encrypted_content: Option<String>,
+    /// Where a call of the upstream's own has run.
+    pub(super) container_id: Option<String>,
 }
 
 /// A text within an item.
@@ -48,6 +50,8 @@ impl<'a> Item<'a> {
                 "content" => item.content = Some(value).filter(|value| value.kind == Kind::Array),
                 "summary" => item.summary = Some(value).filter(|value| value.kind == Kind::Array),
                 "encrypted_content" => item.encrypted_content = text(),
+                "container_id" => item.container_id = text(),
+                "environment" => item.container_id = container_of(&value)?.or(item.container_id),
                 _ => {}
             }
         }
@@ -69,6 +73,21 @@ impl<'a> Item<'a> {
         let summary = self.summary.as_ref().map_or(Ok(Vec::new()), said)?;
         if summary.is_empty() { self.said() } else { Ok(summary) }
     }
+}
+
+/// The container that a shell has run in.
+fn container_of(environment: &Value<'_>) -> Result<Option<String>, JsonFault> {
+    let mut id = None;
+    let mut cursor = Cursor::new(environment.raw);
+    if cursor.enter_if(Kind::Object)? {
+        while let Some(key) = cursor.next_key()? {
+            let value = cursor.value()?;
+            if key.name == "container_id" {
+                id = value.as_text().map(String::from);
+            }
+        }
+    }
+    Ok(id)
 }
 
 /// The texts of `[{"type": …, "text": …}, {"type": "refusal", "refusal": …}]` that are not empty.

@@ -77,6 +77,10 @@ impl ResponseWatcher {
             self.item_ids = response.item_ids();
             self.response_id = response.id.or(self.response_id.take());
             self.usage = response.usage.or(self.usage);
+            if response.background && self.contents == 0 {
+                // Its client may leave as soon as it has the id, and come back for the rest.
+                self.contents = 1;
+            }
         }
         Ok(())
     }

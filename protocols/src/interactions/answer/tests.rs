@@ -7,8 +7,9 @@ fn an_answer_says_its_id_its_usage_its_model_and_its_text() {
         {"type":"model_output","content":[{"type":"text","text":"Hello there"}]},
         {"type":"function_call","id":"c","name":"weather","arguments":{"city":"Oslo"}}],
         "usage":{"total_input_tokens":4,"total_output_tokens":2,"total_thought_tokens":3,"total_tokens":9}}"#;
-    let WholeInteraction { answer, id, goes_on } = whole(body).unwrap();
-    assert_eq!((id.as_deref(), goes_on, answer.model.as_deref()), (Some("v1_a"), false, Some("gemini-3")));
+    let answer = whole(body).unwrap();
+    assert_eq!((answer.goes_on, answer.model.as_deref()), (false, Some("gemini-3")));
+    assert_eq!(later(body), Later::Ended(answer.clone()));
     assert_eq!(answer.usage, Some(Usage { input: 4, output: 2, reasoning: 3, ..Usage::default() }));
     assert!(answer.counted.output > 4 && answer.counted.reasoning > 0, "{:?}", answer.counted);
 }
@@ -17,13 +18,16 @@ fn an_answer_says_its_id_its_usage_its_model_and_its_text() {
 fn an_answer_of_before_there_were_steps_is_counted_the_same() {
     let new = br#"{"status":"completed","steps":[{"type":"model_output","content":[{"type":"text","text":"Hello"}]}]}"#;
     let old = br#"{"status":"completed","outputs":[{"type":"text","text":"Hello"}]}"#;
-    assert_eq!(whole(new).unwrap().answer, whole(old).unwrap().answer);
+    assert_eq!(whole(new).unwrap(), whole(old).unwrap());
 }
 
 #[test]
 fn what_has_only_begun_says_so() {
-    let begun = whole(br#"{"id":"v1_a","status":"in_progress"}"#).unwrap();
-    assert!(begun.goes_on && begun.answer.usage.is_none());
+    let body = br#"{"id":"v1_a","status":"in_progress"}"#;
+    let begun = whole(body).unwrap();
+    assert!(begun.goes_on && begun.usage.is_none());
+    assert_eq!(later(body), Later::GoesOn);
+    assert_eq!(later(br#"{"id":"v1_a","status":"failed"}"#), Later::Failed);
 }
 
 #[test]

@@ -20,8 +20,33 @@ fn a_whole_answer_says_its_usage_its_model_and_its_id() {
 fn an_answer_that_is_only_queued_is_an_answer() {
     let queued = r#"{"id":"resp_2","status":"queued","output":[],"usage":null,"error":null}"#;
     let answer = whole(queued.as_bytes()).unwrap();
-    assert_eq!((answer.usage, answer.counted), (None, Usage::default()));
+    assert_eq!((answer.usage, answer.counted, answer.goes_on), (None, Usage::default(), true));
+    assert_eq!(later(queued.as_bytes()), Later::GoesOn);
     assert_eq!(response_id(queued.as_bytes()).as_deref(), Some("resp_2"));
+}
+
+#[test]
+fn what_became_of_an_answer_is_told_later() {
+    let Later::Ended(answer) = later(ANSWER.as_bytes()) else { panic!("it is complete") };
+    assert_eq!(answer.usage.map(|usage| usage.total()), Some(19));
+    let failed = r#"{"id":"r","status":"failed","output":[],"error":{"code":"server_error"},"usage":null}"#;
+    assert_eq!(later(failed.as_bytes()), Later::Failed);
+    let paid = failed.replace("null", r#"{"input_tokens":3,"output_tokens":1,"total_tokens":4}"#);
+    assert!(matches!(later(paid.as_bytes()), Later::Ended(answer) if answer.usage.is_some()));
+    let cancelled = r#"{"id":"r","status":"cancelled","output":[],"usage":null}"#;
+    assert!(matches!(later(cancelled.as_bytes()), Later::Ended(answer) if answer.usage.is_none()));
+    for nothing in ["", "<html>", "[]", r#"{"id":"r","object":"response.deleted","deleted":true}"#] {
+        assert_eq!(later(nothing.as_bytes()), Later::GoesOn, "{nothing}");
+    }
+}
+
+#[test]
+fn where_its_tools_ran_is_kept_with_an_answer() {
+    let ran = r#"{"id":"r","status":"completed","output":[
+        {"type":"code_interpreter_call","id":"ci_1","container_id":"cntr_1"},
+        {"type":"code_interpreter_call","id":"ci_2","container_id":"cntr_1"},
+        {"type":"shell_call","id":"sh_1","environment":{"type":"container_reference","container_id":"cntr_2"}}]}"#;
+    assert_eq!(item_ids(ran.as_bytes()), ["ci_1", "cntr_1", "ci_2", "sh_1", "cntr_2"]);
 }
 
 #[test]
