@@ -65,7 +65,7 @@ pub mod shared;
 pub mod standing;
 pub mod tree;
 
-pub use booking::{Booking, Ending};
+pub use booking::{Booking, Ending, Failure};
 pub use breaker::{Blame, BreakerSettings};
 pub use client::{Client, ClientId};
 pub use client_registry::Published;

@@ -354,7 +354,7 @@ impl ProviderPool {
         let up = Arc::clone(member.up.as_ref()?);
         job.lease = Some(Lease::new(&job.plan, job.way.at, &up, &standing, trial));
         if let Some(admission) = &job.admission {
-            admission.goes_to(job.way.at);
+            admission.goes_to(job.way.at, &up.endpoint);
         }
         match up.provider.forward(job) {
             Ok(()) => None,
