@@ -22,7 +22,7 @@ use crate::breaker::Blame;
 use crate::client::ClientId;
 use crate::clients_supervisor::ClientsMessage;
 use crate::gate::Door;
-use crate::job::{Candidate, Job, Memo, Plan, Target};
+use crate::job::{Candidate, Job, Memo, Plan, Skipped, Target};
 use crate::ledger::FailedAttempt;
 use crate::provider::{Endpoint, ProviderMessage};
 use crate::rate_limiter::RateLimiterMessage;
@@ -40,6 +40,8 @@ pub struct Dispatch {
     pub limits: Option<View>,
     /// Which limit would have refused, had its client's limits not been in shadow.
     pub would_refuse: Option<Denied>,
+    /// Targets that come before this one in the plan and could not be had.
+    pub skipped: Vec<Skipped>,
 }
 
 /// One admission that has not been settled with its limiter yet.

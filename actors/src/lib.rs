@@ -73,7 +73,7 @@ pub use client_table::ClientTable;
 pub use dispatch::{Admission, Dispatch, Lease};
 pub use gateway_limits::{Ask, Denied, Limits, Outcome, Usage, View};
 pub use handle::{Ended, GatewayHandle, RootEnded, start, start_with};
-pub use job::{Candidate, Memo, Plan, Target, Tried};
+pub use job::{Candidate, Memo, Plan, Skipped, Target, Tried};
 pub use provider::{Endpoint, KeyView};
 pub use provider_pool::{KeySettings, PoolSettings};
 pub use refusal::{Refusal, Refused};
