@@ -361,7 +361,7 @@ impl Call<'_> {
         until: [Limit; 2],
         streamed: bool,
     ) -> Result<UpstreamAnswer, UpstreamFault> {
-        charge.sending();
+        charge.sending(sent);
         let answer = if self.leg.provider.kind == ProviderKind::Echo {
             echo::answer(&self.request.body, streamed)
         } else {

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_actors::dispatch::NotWritten;
-use gateway_actors::{Admission, Blame, Booking, Dispatch, Ending, GatewayHandle, Lease, Refusal, Tried};
+use gateway_actors::{
+    Admission, Blame, Booking, Dispatch, Ending, Failure, GatewayHandle, Lease, Refusal, Tried,
+};
 use gateway_limits::{Grade, Outcome, Price, Usage};
 use gateway_protocols::event::WholeAnswer;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
 
 use crate::quota;
-use crate::trail::{Step, Trail};
+use crate::trail::{Step, Trail, Used};
 
 /// Tells the request's trail, when dropped, what was booked.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct Charge {
     cached_tokens: u64,
     /// How many upstreams were asked, this one included.
     attempts: u32,
+    /// When the request went out; `None` as long as nobody was asked.
+    sent: Option<Instant>,
     midway: Midway,
     /// Whether the upstream goes on when nobody waits for it any more.
     is_background: bool,
@@ -66,7 +71,8 @@ struct Midway {
     unreported: Usage,
 }
 
-/// A call between two attempts: nobody is asked, and the admission holds. Dropped, it has failed.
+/// A call between two attempts: nobody is asked, and the admission holds. Dropped, it ends as its last attempt did: the
+/// tokens go back, the request stays counted.
 #[derive(Debug)]
 pub struct Between {
     admission: Admission,
@@ -135,8 +141,20 @@ impl Charge {
         self.is_background = true;
     }
 
+    /// The tokens of what is sent to this upstream: the prompt, and the beginning of the answer that it is to go on
+    /// with.
+    pub fn sent_tokens(&self) -> u64 {
+        self.prompt_tokens.saturating_add(self.midway.unreported.total())
+    }
+
+    /// How long ago the request was sent; no time when it was not.
+    pub fn took(&self) -> Duration {
+        self.sent.map_or(Duration::ZERO, |sent| sent.elapsed())
+    }
+
     /// The request is about to be sent.
-    pub fn sending(&mut self) {
+    pub fn sending(&mut self, now: Instant) {
+        self.sent = Some(now);
         self.relayed(self.midway.relayed.unwrap_or_default());
     }
 
@@ -188,18 +206,6 @@ impl Charge {
         self.told.trail.note(Step::Committed);
     }
 
-    /// The attempt failed; `what` and what is done about it are fixed words.
-    pub fn attempt_failed(&self, what: &'static str, status: Option<StatusCode>, next: &'static str) {
-        let endpoint = self.lease.endpoint();
-        self.told.trail.note(Step::AttemptFailed {
-            provider: Arc::clone(&endpoint.provider),
-            key: Arc::clone(&endpoint.key_name),
-            what,
-            status: status.map(|status| status.as_u16()),
-            next,
-        });
-    }
-
     /// Waits until the reservation is written: nothing of the answer goes out before.
     ///
     /// # Errors
@@ -218,16 +224,36 @@ impl Charge {
         self.admission.if_dropped(booking);
     }
 
-    /// This attempt failed before anything reached the client. Its lease ends, so that the key is free and its health
-    /// noted before anybody else is asked.
-    pub fn failed(mut self, what: &'static str, blame: Option<Blame>) -> Between {
+    /// This attempt failed. `next` says in a fixed word what is done about it, `ending` how the call ends if nobody else
+    /// takes it. Its lease ends, so that the key is free and its health noted before anybody else is asked.
+    pub fn failed(
+        mut self,
+        failure: Failure,
+        blame: Option<Blame>,
+        next: &'static str,
+        ending: Ending,
+    ) -> Between {
+        let Failure { fault: what, status, took, usage, grade } = failure;
         if let Some(blame) = blame {
             self.lease.failed(what, blame);
         }
+        if self.sent.is_some() {
+            self.admission.attempt_failed(&self.lease, self.attempts, failure);
+        }
+        let endpoint = self.lease.endpoint();
+        let cost = self.told.price.map(|price| price.cost(&usage));
+        self.told.trail.note(Step::AttemptFailed {
+            provider: Arc::clone(&endpoint.provider),
+            key: Arc::clone(&endpoint.key_name),
+            what,
+            status,
+            next,
+            used: Box::new(Used { took, usage, grade: grade.as_str(), cost }),
+        });
         let Self { admission, lease, told, prompt_tokens, attempts, midway, is_background, .. } = self;
         drop(lease);
         let mut between = Between { admission, told, prompt_tokens, attempts, midway, is_background };
-        let booking = between.booking(Ending::Failed);
+        let booking = between.booking(ending);
         between.told.booking = booking;
         between.admission.if_dropped(booking);
         between
@@ -340,21 +366,22 @@ impl Between {
             model: Arc::clone(&lease.target().model),
             attempt: attempts,
         });
-        Charge { admission, lease, told, prompt_tokens, cached_tokens: 0, attempts, midway, is_background }
+        Charge {
+            admission,
+            lease,
+            told,
+            prompt_tokens,
+            cached_tokens: 0,
+            attempts,
+            sent: None,
+            midway,
+            is_background,
+        }
     }
 
     /// Somebody is waited for.
     pub fn waits(&self, what: &'static str, time: Duration) {
         self.told.trail.note(Step::Waiting { what, time });
-    }
-
-    /// The end of it: the upstream failed, or refused what the request says. The tokens go back, the request stays
-    /// counted.
-    pub fn end(self, is_callers: bool) {
-        let booking = self.booking(if is_callers { Ending::Refused } else { Ending::Failed });
-        let Self { admission, mut told, .. } = self;
-        told.booking = booking;
-        admission.settle(booking);
     }
 
     /// Without a word to the client this ending, and else the answer's being cut.

@@ -114,6 +114,8 @@ pub enum Step {
         status: Option<u16>,
         /// What is done about it, in fixed words.
         next: &'static str,
+        /// What it may be billed. Boxed: a step is no larger for it.
+        used: Box<Used>,
     },
     /// The request waits.
     Waiting {
@@ -153,6 +155,19 @@ impl Step {
     fn is_closing(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Committed | Self::Settled { .. } | Self::Answered { .. })
     }
+}
+
+/// What an attempt that failed may be billed by its upstream; its client is not charged for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    /// From sending until it failed.
+    pub took: Duration,
+    /// What the upstream may have used.
+    pub usage: Usage,
+    /// How that is known, in the ledger's words.
+    pub grade: &'static str,
+    /// Pico-USD; `None` where the model has no price.
+    pub cost: Option<u64>,
 }
 
 /// A step and when it was taken.

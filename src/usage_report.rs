@@ -47,6 +47,11 @@ struct Numbers {
     cost: u64,
     /// Requests of models without a price, which `cost` knows nothing of.
     unpriced: u64,
+    /// Attempts that upstreams failed, whatever became of their requests.
+    failed_attempts: u64,
+    /// Tokens that upstreams may bill for them, and what these cost in pico-dollars.
+    lost_tokens: u64,
+    lost_cost: u64,
 }
 
 /// A column of numbers: its name for programs, its name for people, its number.
@@ -67,8 +72,15 @@ const COUNTS: [NumberColumn; 8] = [
 /// The money, in USD.
 const COST: NumberColumn = ("usd", "USD", |numbers| numbers.cost);
 
-/// The column behind the money.
-const UNPRICED: NumberColumn = ("requests_without_price", "without price", |numbers| numbers.unpriced);
+/// The columns behind the money.
+const BEHIND: [NumberColumn; 3] = [
+    ("requests_without_price", "without price", |numbers| numbers.unpriced),
+    ("failed_attempts", "failed attempts", |numbers| numbers.failed_attempts),
+    ("failed_attempt_tokens", "lost tokens", |numbers| numbers.lost_tokens),
+];
+
+/// What upstreams may bill for attempts that failed, in USD.
+const LOST: NumberColumn = ("failed_attempt_usd", "lost USD", |numbers| numbers.lost_cost);
 
 /// The columns of a table that stay although they hold nothing but zeros.
 const ALWAYS_SHOWN: [&str; 2] = ["requests", "tokens"];
@@ -124,8 +136,11 @@ impl UsageReport {
             table.numbers(head, numbers().map(|numbers| number(numbers).to_string()));
         }
         table.decimals(COST.1, numbers().map(|numbers| Usd(COST.2(numbers)).to_string()));
-        for (_, head, number) in [UNPRICED].iter().filter(is_shown) {
+        for (_, head, number) in BEHIND.iter().filter(is_shown) {
             table.numbers(head, numbers().map(|numbers| number(numbers).to_string()));
+        }
+        if is_shown(&&LOST) {
+            table.decimals(LOST.1, numbers().map(|numbers| Usd(LOST.2(numbers)).to_string()));
         }
         table.lines()
     }
@@ -172,6 +187,9 @@ impl Line {
             tokens: row.tokens,
             cost: row.cost_pico,
             unpriced: row.unpriced_requests,
+            failed_attempts: row.failed_attempts,
+            lost_tokens: row.failed_attempt_tokens,
+            lost_cost: row.failed_attempt_cost_pico,
         };
         Self { keys: by.iter().map(key).collect(), numbers }
     }
@@ -190,13 +208,18 @@ impl Numbers {
             tokens: self.tokens.saturating_add(other.tokens),
             cost: self.cost.saturating_add(other.cost),
             unpriced: self.unpriced.saturating_add(other.unpriced),
+            failed_attempts: self.failed_attempts.saturating_add(other.failed_attempts),
+            lost_tokens: self.lost_tokens.saturating_add(other.lost_tokens),
+            lost_cost: self.lost_cost.saturating_add(other.lost_cost),
         }
     }
 
     /// Each number as programs read it, in the order of [`number_names`].
     fn written(&self) -> impl Iterator<Item = String> {
-        let counts = COUNTS.iter().map(|(_, _, number)| number(self).to_string());
-        counts.chain([Usd(COST.2(self)).to_string(), UNPRICED.2(self).to_string()])
+        let counts =
+            |columns: &'static [NumberColumn]| columns.iter().map(|(_, _, number)| number(self).to_string());
+        let usd = |(_, _, number): NumberColumn| Usd(number(self)).to_string();
+        counts(&COUNTS).chain([usd(COST)]).chain(counts(&BEHIND)).chain([usd(LOST)])
     }
 
     /// The same with their names, as members of a JSON object.
@@ -207,7 +230,7 @@ impl Numbers {
 
 /// The names of the numbers for programs.
 fn number_names() -> impl Iterator<Item = &'static str> {
-    COUNTS.iter().chain([&COST, &UNPRICED]).map(|(name, ..)| *name)
+    COUNTS.iter().chain([&COST]).chain(&BEHIND).chain([&LOST]).map(|(name, ..)| *name)
 }
 
 /// A JSON object of values that are JSON already. Money so keeps every digit, which a binary fraction would not.

@@ -74,6 +74,7 @@ impl Calls {
             outcome: Outcome::Spent { tokens: usage.total(), cost: 170_600_000 },
             cost_known: true,
             target: self.target(call),
+            key: Some("default".into()),
         })
     }
 

@@ -1,8 +1,11 @@
 //! How a call ended, as its client's account and the ledger book it.
 //!
-//! Owns     the words of the ledger (`answered`, `left`, …) and the rule which endings cost something.
+//! Owns     the words of the ledger (`answered`, `left`, …), the rule which endings cost something, and what is noted of
+//!          an attempt that failed on the way there.
 //! Called   by whoever settles an admission; by limiters and the ledger.
 //! Fails    never: plain values.
+
+use std::time::Duration;
 
 use gateway_limits::{Grade, Outcome, Price, Usage};
 
@@ -88,4 +91,19 @@ impl Booking {
             Ending::NeverSent => Outcome::NeverSent,
         }
     }
+}
+
+/// How an attempt failed, and what is known or guessed of what it used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// In a fixed word.
+    pub fault: &'static str,
+    /// The upstream's status, where it gave one.
+    pub status: Option<u16>,
+    /// From sending until it failed.
+    pub took: Duration,
+    /// What the upstream may have used for it.
+    pub usage: Usage,
+    /// How that is known.
+    pub grade: Grade,
 }

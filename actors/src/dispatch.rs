@@ -10,19 +10,20 @@
 //!          reads the table.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use gateway_limits::{AdmissionId, Ask, Denied, Outcome, View};
 use tokio::sync::Notify;
 
-use crate::booking::Booking;
+use crate::booking::{Booking, Failure};
 use crate::breaker::Blame;
 use crate::client::ClientId;
 use crate::clients_supervisor::ClientsMessage;
 use crate::gate::Door;
-use crate::job::{Candidate, Job, Memo, Plan, Target};
+use crate::job::{Candidate, Job, Memo, Plan, Skipped, Target};
+use crate::ledger::FailedAttempt;
 use crate::provider::{Endpoint, ProviderMessage};
 use crate::rate_limiter::RateLimiterMessage;
 use crate::shared::Shared;
@@ -39,6 +40,8 @@ pub struct Dispatch {
     pub limits: Option<View>,
     /// Which limit would have refused, had its client's limits not been in shadow.
     pub would_refuse: Option<Denied>,
+    /// Targets that come before this one in the plan and could not be had.
+    pub skipped: Vec<Skipped>,
 }
 
 /// One admission that has not been settled with its limiter yet.
@@ -51,6 +54,8 @@ pub(crate) struct OpenAdmission {
     pub(crate) memo: Memo,
     /// Which candidate of the plan the call goes to.
     at: AtomicUsize,
+    /// With which key there.
+    endpoint: Mutex<Option<Arc<Endpoint>>>,
     booking: OnceLock<Booking>,
     reservation: WrittenDown,
 }
@@ -69,6 +74,12 @@ impl OpenAdmission {
     /// Where the call goes; once it has ended, where it went last.
     pub(crate) fn candidate(&self) -> &Candidate {
         self.plan.at(self.at.load(Ordering::Relaxed))
+    }
+
+    /// The name of the key that the call went to last; `None` before the first.
+    pub(crate) fn key(&self) -> Option<Arc<str>> {
+        let endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoint.as_ref().map(|endpoint| Arc::clone(&endpoint.key_name))
     }
 
     /// The ledger has written the reservation, or cannot.
@@ -187,6 +198,7 @@ impl Admission {
             plan: job.plan.clone(),
             memo: std::mem::take(&mut job.memo),
             at: AtomicUsize::new(0),
+            endpoint: Mutex::new(None),
             booking: OnceLock::new(),
             reservation: WrittenDown::default(),
         });
@@ -215,10 +227,34 @@ impl Admission {
         &self.open.plan
     }
 
-    /// From now on the call goes to this candidate of the plan: what is settled is booked for it, at its price.
-    pub(crate) fn goes_to(&self, at: usize) {
+    /// From now on the call goes to this candidate of the plan, with this key there: what is settled is booked for
+    /// it, at its price.
+    pub(crate) fn goes_to(&self, at: usize, endpoint: &Arc<Endpoint>) {
+        *self.open.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(endpoint));
         // Published to whoever settles by the booking, which is written behind it.
         self.open.at.store(at, Ordering::Relaxed);
+    }
+
+    /// Notes in the ledger an attempt that its upstream failed, and what that may be billed all the same: it is the
+    /// operator's to pay, and not the client's.
+    pub fn attempt_failed(&self, lease: &Lease, attempt: u32, failure: Failure) {
+        let Failure { fault, status, took, usage, grade } = failure;
+        let shared = &self.limiter.shared;
+        let Candidate { target, price, .. } = self.open.plan.at(lease.at);
+        shared.journal.attempt_failed(Box::new(FailedAttempt {
+            call: self.open.id,
+            attempt,
+            client: self.open.client.clone(),
+            target: target.clone(),
+            key: Arc::clone(&lease.key.endpoint.key_name),
+            at: shared.clock.now(),
+            took,
+            fault,
+            status,
+            usage,
+            grade,
+            cost: price.map(|price| price.cost(&usage)),
+        }));
     }
 
     /// Waits until the reservation is in the ledger, so that a crash cannot forget it. Call the upstream
@@ -277,14 +313,9 @@ pub struct Gauge {
     in_flight: AtomicUsize,
     answered: AtomicU64,
     abandoned: AtomicU64,
-    /// Moving average of the time to the first byte, in microseconds; 0 before the first answer.
-    first_byte_us: AtomicU64,
     /// Of the whole key, set by its Provider when the upstream refuses it.
     pub(crate) rest: Rest,
 }
-
-/// Weight of the newest call in the moving average: about the last eight count.
-const NEWEST: u64 = 8;
 
 impl Gauge {
     /// How many calls are in flight.
@@ -300,23 +331,6 @@ impl Gauge {
     /// Calls whose caller left first, or that were never made.
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
-    }
-
-    /// Moving average of the time to the first byte.
-    pub fn first_byte(&self) -> Option<Duration> {
-        let us = self.first_byte_us.load(Ordering::Relaxed);
-        (us > 0).then(|| Duration::from_micros(us))
-    }
-
-    /// Of two answers at the same moment one may go missing in the average, which is one of many anyway.
-    fn note_answer(&self, first_byte: Duration) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        let newest = u64::try_from(first_byte.as_micros()).unwrap_or(u64::MAX).max(1);
-        let average = match self.first_byte_us.load(Ordering::Relaxed) {
-            0 => newest,
-            average => average - average / NEWEST + newest / NEWEST,
-        };
-        self.first_byte_us.store(average.max(1), Ordering::Relaxed);
     }
 }
 
@@ -401,7 +415,7 @@ impl Lease {
     pub fn answered(&mut self, first_byte: Duration) {
         if self.report != CallReport::Answered {
             self.report = CallReport::Answered;
-            self.key.gauge.note_answer(first_byte);
+            self.key.gauge.answered.fetch_add(1, Ordering::Relaxed);
             self.standing.answered.fetch_add(1, Ordering::Relaxed);
             self.standing.latency.observe(self.now(), first_byte);
         }

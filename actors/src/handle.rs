@@ -133,7 +133,7 @@ impl GatewayHandle {
         priority: u32,
         from: usize,
         tried: Vec<Tried>,
-    ) -> Result<Dispatch, (Refusal, Option<Admission>)> {
+    ) -> Result<Dispatch, (Refused, Option<Admission>)> {
         let (plan, memo) = (admission.plan().clone(), Memo::default());
         let (client, ask) = (admission.client().clone(), admission.ask());
         let (mut job, answer) = Job::new(self.shared.next_job_id(), client, ask, plan.clone(), memo);
@@ -143,7 +143,7 @@ impl GatewayHandle {
         job.admission = Some(admission);
         self.shared.to_pool(job);
         let answer = self.answer_of(id, plan, answer).await;
-        answer.map_err(|Undispatched { refused, admission }| (refused.refusal, admission))
+        answer.map_err(|Undispatched { refused, admission }| (refused, admission))
     }
 
     async fn answer_of(&self, id: JobId, plan: Plan, answer: Answer) -> Result<Dispatch, Undispatched> {

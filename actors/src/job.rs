@@ -97,6 +97,15 @@ pub struct Tried {
     pub again: bool,
 }
 
+/// A candidate that a job went past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which of the plan.
+    pub at: usize,
+    /// Why, in fixed words.
+    pub why: &'static str,
+}
+
 /// Where the way of a job has led so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Way {
@@ -110,6 +119,8 @@ pub(crate) struct Way {
     pub(crate) tried: Vec<Tried>,
     /// The provider whose queue had no room, and how many were waiting there.
     pub(crate) full: Option<(Arc<str>, usize)>,
+    /// Candidates that could not be had, as they came to be known.
+    pub(crate) skipped: Vec<Skipped>,
     /// The soonest moment at which somebody asked for may be asked again, on the gateway's clock, and whether its
     /// upstream's own limit is the reason.
     pub(crate) soonest: Option<(Duration, bool)>,
@@ -195,6 +206,13 @@ impl Job {
         }
     }
 
+    /// Notes why the candidate whose turn it is cannot be had. Where keys that rest may try, it is known already.
+    pub(crate) fn skip(&mut self, why: &'static str) {
+        if !self.way.is_last_chance {
+            self.way.skipped.push(Skipped { at: self.way.at, why });
+        }
+    }
+
     /// Turns to the next candidate. After the last one it begins once more, where keys that rest may try. `false`
     /// when that is over too.
     pub(crate) fn move_on(&mut self) -> bool {
@@ -217,7 +235,7 @@ impl Job {
     pub(crate) fn refuse(mut self: Box<Self>, refusal: Refusal) {
         drop(self.lease.take());
         let admission = self.admission.take().filter(|_| !self.way.tried.is_empty());
-        let refused = Refused { refusal, limits: self.limits };
+        let refused = Refused { refusal, limits: self.limits, skipped: self.way.skipped };
         let _ = self.reply.send(Err(Undispatched { refused, admission }));
     }
 
@@ -230,6 +248,7 @@ impl Job {
                 lease,
                 limits: self.limits,
                 would_refuse: self.would_refuse,
+                skipped: self.way.skipped,
             }));
         }
     }

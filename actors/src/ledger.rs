@@ -38,8 +38,8 @@ use crate::tree::Node;
 pub use fault::StoreFault;
 pub use query::{Column, UsageQuery, UsageRow, answer_owner, usage};
 pub use store::{
-    AnswerOwner, Change, Durability, KeptAnswer, Maintained, Recovered, Reservation, Settlement, Store,
-    StoreSettings,
+    AnswerOwner, Change, Durability, FailedAttempt, KeptAnswer, Maintained, Recovered, Reservation,
+    Settlement, Store, StoreSettings,
 };
 
 pub(crate) use journal::Journal;

@@ -65,7 +65,7 @@ pub mod shared;
 pub mod standing;
 pub mod tree;
 
-pub use booking::{Booking, Ending};
+pub use booking::{Booking, Ending, Failure};
 pub use breaker::{Blame, BreakerSettings};
 pub use client::{Client, ClientId};
 pub use client_registry::Published;
@@ -73,7 +73,7 @@ pub use client_table::ClientTable;
 pub use dispatch::{Admission, Dispatch, Lease};
 pub use gateway_limits::{Ask, Denied, Limits, Outcome, Usage, View};
 pub use handle::{Ended, GatewayHandle, RootEnded, start, start_with};
-pub use job::{Candidate, Memo, Plan, Target, Tried};
+pub use job::{Candidate, Memo, Plan, Skipped, Target, Tried};
 pub use provider::{Endpoint, KeyView};
 pub use provider_pool::{KeySettings, PoolSettings};
 pub use refusal::{Refusal, Refused};

@@ -179,7 +179,7 @@ pub struct KeyView {
     pub answered: u64,
     /// Calls whose caller left first.
     pub abandoned: u64,
-    /// Moving average of the time to the first byte.
+    /// The latency until the first byte of the model that takes longest, by its recent peaks.
     pub first_byte: Option<Duration>,
     /// Its failures.
     pub health: Health,
@@ -325,7 +325,7 @@ impl Provider {
             in_flight: self.gauge.in_flight(),
             answered: self.gauge.answered(),
             abandoned: self.gauge.abandoned(),
-            first_byte: self.gauge.first_byte(),
+            first_byte: models.iter().filter_map(|model| model.latency).max(),
             health: state.health.clone(),
             breaker: BreakerState::of(&self.gauge.rest, now),
             models,

@@ -278,7 +278,7 @@ impl ProviderPool {
     }
 
     /// To a key now, or into the queue, or on along its plan.
-    fn place(&self, myself: &ActorRef<Mail<PoolMessage>>, state: &mut PoolState, job: Box<Job>) {
+    fn place(&self, myself: &ActorRef<Mail<PoolMessage>>, state: &mut PoolState, mut job: Box<Job>) {
         if job.is_abandoned() {
             return;
         }
@@ -289,6 +289,7 @@ impl ProviderPool {
                 Some(provider) if *provider == state.settings.name => {
                     // What nobody here may be asked for is no retry.
                     if may_be_asked(state, &job) && !state.retries.take(now, &state.settings.retries) {
+                        job.skip("the provider's budget of retries is used up");
                         return self.elsewhere(state, job);
                     }
                 }
@@ -311,7 +312,7 @@ impl ProviderPool {
         let (client, weight, cost) = (job.client.clone(), job.priority, job.ask.tokens);
         let waiting = Waiting { job, since: Instant::now() };
         if let Some(turned_away) = state.queue.push(client, weight, cost, waiting, state.settings.queue_max) {
-            self.turn_away(state, turned_away);
+            self.turn_away(state, turned_away, "the provider's queue is full");
         }
         // Published before the room is looked at once more, so that a lease which ends in between either
         // sees the waiting job or has made room for it.
@@ -323,6 +324,7 @@ impl ProviderPool {
         while has_room(state) {
             let Some(Waiting { job, since }) = state.queue.pop() else { return };
             if job.is_abandoned() {
+                state.queue.forgive(&job.client, job.ask.tokens);
                 continue;
             }
             if let Some(job) = self.lend(state, job) {
@@ -345,7 +347,12 @@ impl ProviderPool {
                     return None;
                 }
                 // Here again: another model of this provider, or the second time round.
-                Choice::NobodyFits => job = self.onward(state, job)?,
+                Choice::NobodyFits { why } => {
+                    if let Some(why) = why {
+                        job.skip(why);
+                    }
+                    job = self.onward(state, job)?;
+                }
             }
         };
         let model = Arc::clone(&job.target().model);
@@ -354,7 +361,7 @@ impl ProviderPool {
         let up = Arc::clone(member.up.as_ref()?);
         job.lease = Some(Lease::new(&job.plan, job.way.at, &up, &standing, trial));
         if let Some(admission) = &job.admission {
-            admission.goes_to(job.way.at);
+            admission.goes_to(job.way.at, &up.endpoint);
         }
         match up.provider.forward(job) {
             Ok(()) => None,
@@ -403,7 +410,8 @@ impl ProviderPool {
     }
 
     /// One that cannot wait here any longer; it counts itself among those that wait.
-    fn turn_away(&self, state: &PoolState, Waiting { mut job, .. }: Waiting) {
+    fn turn_away(&self, state: &PoolState, Waiting { mut job, .. }: Waiting, why: &'static str) {
+        job.skip(why);
         let waiting = state.queue.len() + 1;
         job.way.full = Some((Arc::clone(&state.settings.name), waiting));
         self.elsewhere(state, job);
@@ -415,7 +423,7 @@ impl ProviderPool {
         let wait = state.settings.queue_wait;
         let too_long = state.queue.remove(|waiting| now.duration_since(waiting.since) >= wait);
         for waiting in too_long {
-            self.turn_away(state, waiting);
+            self.turn_away(state, waiting, "no place at the provider became free in time");
         }
     }
 

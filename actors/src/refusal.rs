@@ -8,6 +8,7 @@ use std::time::Duration;
 use gateway_limits::{Denied, View};
 
 use crate::client::ClientId;
+use crate::job::Skipped;
 
 /// Why a job got no dispatch.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -118,10 +119,12 @@ pub struct Refused {
     pub refusal: Refusal,
     /// The client's limits at that moment; `None` when the job never came to its limiter.
     pub limits: Option<View>,
+    /// The targets that could not be had, as they came to be known.
+    pub skipped: Vec<Skipped>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, limits: None }
+        Self { refusal, limits: None, skipped: Vec::new() }
     }
 }

@@ -171,6 +171,11 @@ pub trait AnswerStream: Debug + Send + Sync {
     /// The answer's tokens counted from its text so far (`output` and `reasoning` only).
     fn counted(&self) -> Usage;
 
+    /// The same of all that the upstream which answers now has said, whether it went on to the client or came again.
+    fn made(&self) -> Usage {
+        self.counted()
+    }
+
     /// The id under which the upstream keeps the answer for later calls, once it has said so; `None` where it keeps
     /// none.
     fn response_id(&self) -> Option<&str> {

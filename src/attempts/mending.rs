@@ -13,8 +13,8 @@ use futures_util::future::BoxFuture;
 use gateway_protocols::event::AnswerStream;
 use gateway_protocols::translate::Resume;
 
-use super::{Attempts, Failed, Opened, StreamWriter, Trouble};
-use crate::call::UpstreamFault;
+use super::{Attempts, Failed, Opened, Seen, StreamWriter, Trouble};
+use crate::call::{Call, UpstreamFault};
 use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::settings::Midstream;
@@ -61,7 +61,8 @@ impl<W: StreamWriter> Attempts<W> {
         let mut held = VecDeque::new();
         charge.broke_off(scan.counted());
         let provider = Arc::clone(&charge.lease().target().provider);
-        let mut trouble = Trouble::Upstream(fault.clone());
+        let is_continued = self.course.midstream == Midstream::Continue;
+        let mut trouble = Trouble::Upstream(fault.clone(), Seen::of(&*scan));
         loop {
             let is_unwritable = matches!(trouble, Trouble::Unwritable(_));
             charge = match self.next(charge, trouble).await {
@@ -75,18 +76,18 @@ impl<W: StreamWriter> Attempts<W> {
             };
             let at = charge.lease().at();
             trouble = match self.ready(&mut *scan, at) {
-                Ok(()) => {
-                    if self.course.midstream == Midstream::Continue {
+                Ok(call) => {
+                    if is_continued {
                         charge.goes_on();
                     }
-                    match self.call(at).open(&mut charge, &mut *scan, &mut held).await {
+                    match call.open(&mut charge, &mut *scan, &mut held).await {
                         Ok(begun) => {
-                            charge.mended(self.course.midstream == Midstream::Continue);
+                            charge.mended(is_continued);
                             return Ok(self.opened(charge, scan, held, begun, true));
                         }
                         Err(fault) => {
                             charge.broke_off(scan.counted());
-                            Trouble::Upstream(fault)
+                            Trouble::Upstream(fault, Seen::of(&*scan))
                         }
                     }
                 }
@@ -96,7 +97,7 @@ impl<W: StreamWriter> Attempts<W> {
     }
 
     /// Writes the request for whoever is to go on, and has the stream take what he answers.
-    fn ready(&mut self, scan: &mut dyn AnswerStream, at: usize) -> Result<(), Fault> {
+    fn ready(&mut self, scan: &mut dyn AnswerStream, at: usize) -> Result<Call<'_>, Fault> {
         let leg = &self.course.legs[at];
         let cannot = || Fault::CannotGoOn { provider: leg.provider.name.to_string() };
         let stream = scan.mendable().filter(|stream| stream.can_resume()).ok_or_else(cannot)?;
@@ -111,6 +112,6 @@ impl<W: StreamWriter> Attempts<W> {
             }
         };
         self.writer.resume(leg, at, stream, how);
-        self.write(at)
+        self.call(at)
     }
 }

@@ -25,11 +25,9 @@ impl<W: Writer> Attempts<W> {
     pub async fn taken(mut self, mut charge: Charge) -> Result<(Taken, Served), Box<Failed>> {
         loop {
             let at = charge.lease().at();
-            let asked = match self.write(at) {
-                Ok(()) => {
-                    let read = self.writer.read_whole(&self.course.legs[at], at);
-                    self.call(at).begin(&mut charge, read).await.map_err(Trouble::Upstream)
-                }
+            let read = self.writer.read_whole(&self.course.legs[at], at);
+            let asked = match self.call(at) {
+                Ok(call) => call.begin(&mut charge, read).await.map_err(Trouble::whole),
                 Err(fault) => Err(Trouble::Unwritable(fault)),
             };
             match asked {

@@ -161,7 +161,7 @@ fn of_keys(gauges: &Gauges, keys: &[KeyView]) -> prometheus::Result<()> {
     )?;
     let first_byte = gauges.family(
         "gateway_upstream_first_byte_seconds",
-        "Moving average of the time to a key's first byte",
+        "Time to the first byte of a key's slowest model, by its recent peaks",
         &labels,
     )?;
     let breaker = gauges.family(

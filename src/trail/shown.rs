@@ -60,7 +60,7 @@ impl Step {
                 "leased",
                 json!({ "provider": &**provider, "key": &**key, "model": &**model, "attempt": attempt }),
             ),
-            Self::AttemptFailed { provider, key, what, status, next } => (
+            Self::AttemptFailed { provider, key, what, status, next, used } => (
                 "attempt_failed",
                 json!({
                     "provider": &**provider,
@@ -68,6 +68,10 @@ impl Step {
                     "what": what,
                     "status": status,
                     "next": next,
+                    "took_ms": ms(used.took),
+                    "usage": usage(used.usage),
+                    "grade": used.grade,
+                    "cost_usd": used.cost.map(usd),
                 }),
             ),
             Self::Waiting { what, time } => ("waiting", json!({ "for": what, "at_most_ms": ms(*time) })),

@@ -36,6 +36,21 @@ total                    13       1    407     600      33         20    1060  0
 }
 
 #[test]
+fn a_table_tells_of_failed_attempts_where_there_were_any() {
+    let row = UsageRow {
+        failed_attempts: 2,
+        failed_attempt_tokens: 130,
+        failed_attempt_cost_pico: 2_500_000_000,
+        ..row("ada", "gpt-large")
+    };
+    let expected = "\
+client  requests  tokens   USD  failed attempts  lost tokens  lost USD
+ada            0       0  0.00                2          130    0.0025
+total          0       0  0.00                2          130    0.0025";
+    assert_eq!(UsageReport::new(vec![Column::Client], &[row]).render(Format::Table), expected);
+}
+
+#[test]
 fn a_table_of_nothing_has_its_head_and_its_sum() {
     let report = UsageReport::new(vec![Column::Day], &[]);
     assert_eq!(report.render(Format::Table), "day    requests  tokens   USD\ntotal         0       0  0.00");
@@ -46,9 +61,9 @@ fn a_table_of_nothing_has_its_head_and_its_sum() {
 #[test]
 fn csv_has_every_column_always_and_no_sum() {
     let expected = "\
-client,model,requests,failed_requests,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,tokens,usd,requests_without_price
-ada,gpt-large,12,1,400,600,0,30,20,1050,0.00152,0
-bob,new,1,0,7,0,0,3,0,10,0.00,1";
+client,model,requests,failed_requests,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,tokens,usd,requests_without_price,failed_attempts,failed_attempt_tokens,failed_attempt_usd
+ada,gpt-large,12,1,400,600,0,30,20,1050,0.00152,0,0,0,0.00
+bob,new,1,0,7,0,0,3,0,10,0.00,1,0,0,0.00";
     assert_eq!(report().render(Format::Csv), expected);
 }
 
@@ -73,7 +88,8 @@ fn json_has_the_rows_and_their_sum_with_money_as_a_number() {
         json!({
             "client": "ada", "model": "gpt-large", "requests": 12, "failed_requests": 1, "input_tokens": 400,
             "cached_input_tokens": 600, "cache_write_tokens": 0, "output_tokens": 30, "reasoning_tokens": 20,
-            "tokens": 1_050, "usd": 0.00152, "requests_without_price": 0,
+            "tokens": 1_050, "usd": 0.00152, "requests_without_price": 0, "failed_attempts": 0,
+            "failed_attempt_tokens": 0, "failed_attempt_usd": 0.0,
         })
     );
     assert_eq!(json["usage"][1]["requests_without_price"], 1);

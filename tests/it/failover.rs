@@ -7,6 +7,7 @@ mod breaker;
 mod chain;
 mod isolation;
 mod keys;
+mod lost;
 mod queue;
 mod quota;
 mod retirement;

@@ -76,6 +76,42 @@ fn what_is_put_back_comes_first() {
     assert_eq!(queue.len(), 1);
 }
 
+#[test]
+fn who_asks_little_is_served_before_one_that_floods_and_no_more_than_its_share() {
+    let mut queue = Queue::default();
+    (0..100).for_each(|_| push(&mut queue, "flood", 1, 4_000));
+    assert_eq!(queue.pop(), Some(("flood", 4_000)));
+    push(&mut queue, "ada", 1, 4_000);
+    assert_eq!(queue.pop(), Some(("ada", 4_000)), "she owes nothing");
+    push(&mut queue, "ada", 1, 4_000);
+    push(&mut queue, "ada", 1, 4_000);
+    let next: Vec<_> = (0..4).filter_map(|_| queue.pop()).map(|(client, _)| client).collect();
+    assert_eq!(next, ["flood", "ada", "flood", "ada"]);
+}
+
+#[test]
+fn what_a_client_owes_for_one_whose_caller_left_is_forgiven() {
+    let mut queue = Queue::default();
+    (0..10).for_each(|_| push(&mut queue, "ada", 1, 1_000));
+    push(&mut queue, "bob", 1, 50_000);
+    push(&mut queue, "bob", 1, 1_000);
+    assert_eq!(queue.pop(), Some(("ada", 1_000)));
+    assert_eq!(queue.pop(), Some(("bob", 50_000)));
+    queue.forgive(&"bob", 50_000);
+    assert_eq!(queue.pop(), Some(("bob", 1_000)));
+}
+
+#[test]
+fn when_nobody_waits_nothing_is_remembered() {
+    let mut queue = Queue::default();
+    push(&mut queue, "ada", 1, 1_000_000);
+    queue.pop();
+    assert!(queue.lines.is_empty() && queue.round.is_empty() && queue.new.is_empty());
+    push(&mut queue, "bob", 1, 10);
+    queue.remove(|_| true);
+    assert!(queue.lines.is_empty() && queue.round.is_empty() && queue.new.is_empty());
+}
+
 proptest! {
     #[test]
     fn nothing_is_lost_or_served_twice_and_each_client_keeps_its_order(
@@ -131,7 +167,7 @@ proptest! {
                 Some((_, cost)) => b += cost,
                 None => break,
             }
-            prop_assert!(a.abs_diff(b) <= 2 * 8_000 + QUANTUM, "{a} {b}");
+            prop_assert!(a.abs_diff(b) <= 2 * 8_000 + QUANTUM as u64, "{a} {b}");
         }
     }
 }

@@ -18,7 +18,7 @@ use dashmap::DashMap;
 use gateway_limits::{Now, Record, Saved};
 use tokio::time::Instant;
 
-use super::store::{AnswerOwner, Change, KeptAnswer, Reservation, Settlement};
+use super::store::{AnswerOwner, Change, FailedAttempt, KeptAnswer, Reservation, Settlement};
 use super::writer::Trouble;
 use super::{Backing, LedgerMessage};
 use crate::client::ClientId;
@@ -47,6 +47,7 @@ enum Entry {
     Write(Write),
     Load { client: ClientId, reply: LoadReply },
     Keep(KeptAnswer),
+    AttemptFailed(Box<FailedAttempt>),
     Forget { client: ClientId, now: Now },
 }
 
@@ -132,6 +133,11 @@ impl Journal {
         }
         self.recent_answers.insert(Arc::clone(&kept.id), kept.owner.clone());
         self.queue(Entry::Keep(kept));
+    }
+
+    /// Writes what an attempt may be billed that failed. Never blocks; the second time changes nothing.
+    pub(crate) fn attempt_failed(&self, failed: Box<FailedAttempt>) {
+        self.queue(Entry::AttemptFailed(failed));
     }
 
     /// Whose an answer is, if it was made a short time ago; else the file says.
@@ -282,6 +288,7 @@ impl Books {
             Entry::Write(write) => return self.write(journal, write),
             Entry::Load { client, reply } => reply(self.accounts.get(&client).cloned().unwrap_or_default()),
             Entry::Keep(kept) => return self.in_hand.push(Change::Kept(kept)),
+            Entry::AttemptFailed(failed) => return self.in_hand.push(Change::AttemptFailed(failed)),
             Entry::Forget { client, now } => {
                 if let Some(saved) = self.accounts.get_mut(&client) {
                     saved.forget(now);
@@ -355,5 +362,6 @@ fn settlement(open: &OpenAdmission, at: Now, fold: impl FnOnce(&Record) -> Optio
         outcome,
         cost_known: open.candidate().price.is_some(),
         target: open.candidate().target.clone(),
+        key: open.key(),
     }))
 }

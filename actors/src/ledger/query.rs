@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+};
 
 use super::fault::StoreFault;
 use super::schema::{self, Kind, MIGRATIONS};
@@ -86,6 +88,13 @@ pub struct UsageRow {
     pub cost_pico: u64,
     /// Of the requests, those for which a model has no price: what they cost is not in the sum.
     pub unpriced_requests: u64,
+    /// Attempts that upstreams failed, whatever became of their requests: each counts where it failed.
+    pub failed_attempts: u64,
+    /// Tokens that upstreams may have used for these. No client is charged for them, but for the beginning of a
+    /// stream that nobody ended.
+    pub failed_attempt_tokens: u64,
+    /// What these may be billed, in pico-USD, as far as models have prices.
+    pub failed_attempt_cost_pico: u64,
 }
 
 /// Reads usage from the ledger at `path`: each call that is settled by now is in it.
@@ -148,28 +157,52 @@ fn open(path: &Path, limit: Duration) -> Result<Connection, StoreFault> {
     open().map_err(|error| StoreFault::of(path, error))
 }
 
-/// One statement, so it sees one moment of the ledger. The adding is done here, as SQLite's own ends in an error
+/// One transaction, so it sees one moment of the ledger. The adding is done here, as SQLite's own ends in an error
 /// where a sum becomes too large.
 fn sums(conn: &Connection, query: &UsageQuery) -> rusqlite::Result<Vec<UsageRow>> {
+    let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
+    let mut sums = BTreeMap::new();
+    let of_calls = |row: &Row<'_>, sum: &mut UsageRow| Tally::from_row(row, 4).map(|tally| sum.add(&tally));
+    add_up(&transaction, query, ("usage_by_day", Tally::COLUMNS), of_calls, &mut sums)?;
+    let of_attempts = |row: &Row<'_>, sum: &mut UsageRow| {
+        for (index, sum) in [
+            (4, &mut sum.failed_attempts),
+            (5, &mut sum.failed_attempt_tokens),
+            (6, &mut sum.failed_attempt_cost_pico),
+        ] {
+            *sum = sum.saturating_add(row.get(index).map(from_stored)?);
+        }
+        Ok(())
+    };
+    add_up(&transaction, query, ("failed_daily", "attempts, tokens, cost"), of_attempts, &mut sums)?;
+    let named = sums.into_iter().map(|(parts, mut row): (Vec<Part>, UsageRow)| {
+        parts.into_iter().for_each(|part| part.name(&mut row));
+        row
+    });
+    Ok(named.collect())
+}
+
+/// Adds the rows of a table, of which these columns come fifth, to the sums of a question.
+fn add_up(
+    conn: &Connection,
+    query: &UsageQuery,
+    (table, columns): (&str, &str),
+    mut add: impl FnMut(&Row<'_>, &mut UsageRow) -> rusqlite::Result<()>,
+    sums: &mut BTreeMap<Vec<Part>, UsageRow>,
+) -> rusqlite::Result<()> {
     let sql = format!(
-        "SELECT client, model, provider, day, {} FROM usage_by_day \
-         WHERE (?1 IS NULL OR client = ?1) AND day BETWEEN ?2 AND ?3",
-        Tally::COLUMNS
+        "SELECT client, model, provider, day, {columns} FROM {table} \
+         WHERE (?1 IS NULL OR client = ?1) AND day BETWEEN ?2 AND ?3"
     );
     let mut statement = conn.prepare(&sql)?;
     let from = stored(query.from.unwrap_or(0));
     let to = stored(query.to.unwrap_or(u64::MAX));
     let mut rows = statement.query(params![query.client.as_deref(), from, to])?;
-    let mut sums: BTreeMap<Vec<Part>, UsageRow> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let parts = query.by.iter().map(|column| Part::of(row, *column)).collect::<rusqlite::Result<_>>()?;
-        sums.entry(parts).or_default().add(&Tally::from_row(row, 4)?);
+        add(row, sums.entry(parts).or_default())?;
     }
-    let named = sums.into_iter().map(|(parts, mut row)| {
-        parts.into_iter().for_each(|part| part.name(&mut row));
-        row
-    });
-    Ok(named.collect())
+    Ok(())
 }
 
 /// A row's value of one column.

@@ -5,7 +5,8 @@
 //! Bounded  by [`STEP_ROWS`] rows looked at per step. One walk per UTC day, and one after a start.
 //! Fails    with the transaction; the next step does the same again.
 //!
-//! Only rows of `calls` go. The sums in `daily` and `accounts` stay: they are small, hold no request ids, and are
+//! Only rows of `calls` go, and with them those of their failed attempts. The sums in `daily`, `failed_daily` and
+//! `accounts` stay: they are small, hold no request ids, and are
 //! what usage shows of older days. Nor does the highest id go, which `state` has. The file does not become
 //! smaller; the room is used for new rows.
 //!
@@ -81,6 +82,7 @@ impl Retention {
                 stored(first_day_kept),
                 stored(head.rolled_up_seq)
             ])?;
+        transaction.prepare_cached(FORGET_ATTEMPTS)?.execute(params![stored(self.walked_to), last])?;
         transaction.commit()?;
         self.walked_to = u64::try_from(last).unwrap_or(0);
         Ok(Step { removed, is_more: true })
@@ -95,6 +97,11 @@ impl Retention {
         .query_row(params![stored(self.walked_to), STEP_ROWS, stored_mono(old)], |row| row.get(0))
     }
 }
+
+/// Failed attempts at calls that have gone.
+const FORGET_ATTEMPTS: &str = "\
+    DELETE FROM failed_attempts
+    WHERE call > ?1 AND call <= ?2 AND NOT EXISTS (SELECT 1 FROM calls WHERE id = call)";
 
 /// Forgets the oldest answers that an upstream no longer keeps. A clock that is ahead forgets them early, which costs
 /// a client the way to an answer that it has had.

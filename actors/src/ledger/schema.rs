@@ -16,8 +16,11 @@ pub(super) const APPLICATION_ID: i32 = 0x4453_504C;
 
 /// Each takes the file from the version of its index to the next. One that has been released is never changed.
 /// The columns of `state` that `Head` reads are in all versions.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema/version_1.sql"), include_str!("schema/version_2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema/version_1.sql"),
+    include_str!("schema/version_2.sql"),
+    include_str!("schema/version_3.sql"),
+];
 
 /// What a file is before anything is written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,12 +24,13 @@ use super::retention::{Retention, Step};
 use super::sums::Pending;
 use crate::client::ClientId;
 
+mod attempts;
 mod change;
 mod head;
 mod place;
 mod write;
 
-pub use change::{AnswerOwner, Change, KeptAnswer, Reservation, Settlement};
+pub use change::{AnswerOwner, Change, FailedAttempt, KeptAnswer, Reservation, Settlement};
 pub(super) use head::{Head, from_stored, stored, stored_mono};
 
 /// What a commit survives.

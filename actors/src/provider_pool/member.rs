@@ -58,6 +58,23 @@ pub(super) enum Fit {
     Empty { until: Duration },
 }
 
+impl Fit {
+    /// Why it cannot be asked as any other can.
+    fn in_words(self) -> Option<&'static str> {
+        match self {
+            Self::Ready => None,
+            Self::Trial(_) | Self::TrialIsOut { is_limited: false } => {
+                Some("one call tries it after failures")
+            }
+            Self::Resting { is_limited: false, .. } => Some("it rests after failures"),
+            Self::Resting { is_limited: true, .. } | Self::TrialIsOut { is_limited: true } => {
+                Some("it rests, since its upstream wants fewer calls")
+            }
+            Self::Empty { .. } => Some("its upstream said that our quota is used up"),
+        }
+    }
+}
+
 impl Member {
     /// Its Provider runs.
     pub(super) fn come_up(&mut self, provider: Door<ProviderMessage>, shared: &Arc<Shared>) {
@@ -135,8 +152,10 @@ pub(super) enum Choice {
     UnknownKey {
         name: Arc<str>,
     },
-    /// Nobody here can be asked now.
-    NobodyFits,
+    /// Nobody here can be asked now; why not, unless it is that everybody was.
+    NobodyFits {
+        why: Option<&'static str>,
+    },
 }
 
 /// Which key a job gets: of those that it has not tried and that can be asked.
@@ -153,6 +172,7 @@ pub(super) fn choose(members: &mut [Member], job: &mut Job, now: Duration) -> Ch
     // Ready ones that were not asked yet, and those that were and may be asked again.
     let (mut ready, mut again) = (Two::default(), Two::default());
     let mut resting: Option<(usize, Trial, Duration)> = None;
+    let mut why = None;
     for (index, member) in members.iter_mut().enumerate() {
         let name = &member.key.endpoint.key_name;
         if only.as_ref().is_some_and(|only| only != name) || member.up.is_none() {
@@ -160,7 +180,11 @@ pub(super) fn choose(members: &mut [Member], job: &mut Job, now: Duration) -> Ch
         }
         is_anyone_up = true;
         let tried = job.tried(name).map(|tried| tried.again);
-        match member.fit(&model, now) {
+        let fit = member.fit(&model, now);
+        if tried != Some(false) {
+            why = why.or(fit.in_words());
+        }
+        match fit {
             // Not by this request any more; when its caller may come again is worth saying.
             Fit::Resting { until, is_limited, .. } if tried == Some(false) => {
                 job.note_soonest(until, is_limited);
@@ -193,7 +217,7 @@ pub(super) fn choose(members: &mut [Member], job: &mut Job, now: Duration) -> Ch
         Some((index, trial, _)) if take(&mut members[index], &model, trial) => {
             Choice::Key { index, trial: Some(trial) }
         }
-        _ => Choice::NobodyFits,
+        _ => Choice::NobodyFits { why },
     }
 }
 

@@ -56,6 +56,11 @@ impl Tally {
         self.usage
     }
 
+    /// Forgets what was reported: another upstream goes on.
+    pub fn forget_usage(&mut self) {
+        self.usage = None;
+    }
+
     /// The tokens counted from the text: `output` and `reasoning` only.
     pub fn counted(&self) -> Usage {
         Usage { output: self.output.tokens(), reasoning: self.reasoning.tokens(), ..Usage::default() }

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::passage::Passage;
-use crate::event::{AnswerStream, Event, EventReader, EventWriter, StreamFault};
+use crate::event::{AnswerStream, Event, EventReader, EventWriter, StreamFault, Tally};
 use crate::usage::Usage;
 
 #[cfg(test)]
@@ -66,7 +66,8 @@ pub struct Mendable {
     again: Option<Again>,
     /// White space at the end of what was given that the next text may repeat.
     may_repeat: String,
-    is_resumed: bool,
+    /// What the upstream has said that goes on, once one does.
+    resumed: Option<Tally>,
     events: Vec<Event>,
     written: BytesMut,
     has_failed: bool,
@@ -89,7 +90,7 @@ impl Mendable {
             given: Given::default(),
             again: None,
             may_repeat: String::new(),
-            is_resumed: false,
+            resumed: None,
             events: Vec::new(),
             written: BytesMut::new(),
             has_failed: false,
@@ -115,7 +116,8 @@ impl Mendable {
         self.reader = reader;
         self.events.clear();
         self.has_failed = false;
-        self.is_resumed = true;
+        self.resumed = Some(Tally::default());
+        self.passage.forget_usage();
         self.may_repeat.clear();
         self.again = match how {
             Resume::Anew => Some(Again::default()),
@@ -137,6 +139,9 @@ impl Mendable {
             if self.passage.has_ended() {
                 break;
             }
+            if let Some(resumed) = &mut self.resumed {
+                resumed.take(&event);
+            }
             let Some(event) = self.new_of(event)? else { continue };
             self.given.note(&event);
             if let Some(again) = &mut self.again {
@@ -150,7 +155,7 @@ impl Mendable {
 
     /// What of an event the client does not have.
     fn new_of(&mut self, event: Event) -> Result<Option<Event>, StreamFault> {
-        if self.is_resumed && matches!(event, Event::Start { .. }) {
+        if self.resumed.is_some() && matches!(event, Event::Start { .. }) {
             return Ok(None);
         }
         let Some(again) = &mut self.again else { return Ok(Some(self.without_repeated(event))) };
@@ -344,6 +349,10 @@ impl AnswerStream for Mendable {
 
     fn counted(&self) -> Usage {
         self.passing.as_ref().map_or_else(|| self.passage.counted(), |passing| passing.counted())
+    }
+
+    fn made(&self) -> Usage {
+        self.resumed.as_ref().map_or_else(|| self.counted(), Tally::counted)
     }
 
     fn response_id(&self) -> Option<&str> {

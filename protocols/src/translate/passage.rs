@@ -92,6 +92,11 @@ impl Passage {
         self.tally.contents()
     }
 
+    /// Another upstream goes on: what the one before it reported is not of the whole answer.
+    pub(super) fn forget_usage(&mut self) {
+        self.tally.forget_usage();
+    }
+
     /// What the upstream reported.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.tally.usage()

@@ -36,7 +36,7 @@ fn record(change: &Change) -> Record {
         Change::Settled(Settlement { id, at, outcome, .. }) => {
             Record::Settled { id: *id, at: *at, outcome: *outcome }
         }
-        Change::Kept(kept) => panic!("an account has no record of {}", kept.id),
+        Change::Kept(_) | Change::AttemptFailed(_) => panic!("an account has no record of {change:?}"),
     }
 }
 

@@ -36,6 +36,26 @@ fn an_older_ledger_is_brought_up_to_date_with_its_calls_kept() {
 }
 
 #[test]
+fn a_ledger_of_any_version_before_is_opened_and_goes_on() {
+    for version in 1..MIGRATIONS.len() {
+        let folder = Folder::new();
+        let conn = folder.sqlite();
+        migrate(&conn, Kind::New, &MIGRATIONS[..version]).unwrap();
+        conn.execute_batch(
+            "INSERT INTO calls (id, request_id, client, endpoint, provider, model, day, admitted_ms, admitted_mono,
+                                bound_tokens) VALUES (1, 'req_1', 'ada', 'generate', 'openai', 'nano', 20454, 0, 0, 5);
+             UPDATE state SET seq = 1, last_id = 1",
+        )
+        .unwrap();
+        drop(conn);
+        let (mut store, recovered) = folder.open(0);
+        assert_eq!((recovered.settled_at_bound, recovered.next_id), (1, 2), "version {version}");
+        store.commit(&[Change::Reserved(reserved(2, "ada", 0))]).unwrap();
+        assert_eq!(number(&folder.sqlite(), "SELECT count(*) FROM calls WHERE key IS NULL"), 2);
+    }
+}
+
+#[test]
 fn a_migration_that_fails_changes_nothing() {
     let folder = ledger();
     let conn = folder.sqlite();
@@ -52,7 +72,7 @@ fn a_ledger_of_a_later_version_is_refused_and_left_alone() {
     migrate(&folder.sqlite(), Kind::Ledger { version: MIGRATIONS.len() }, &later()).unwrap();
     let before = std::fs::read(folder.path()).unwrap();
     let fault = Store::open(folder.settings(), START_MS).unwrap_err();
-    assert!(matches!(fault, StoreFault::OtherSchema { found: 4, known: 2, .. }), "{fault}");
+    assert!(matches!(fault, StoreFault::OtherSchema { found: 5, known: 3, .. }), "{fault}");
     assert_eq!(std::fs::read(folder.path()).unwrap(), before);
 }
 

@@ -1,4 +1,5 @@
-//! What the store is told: that a call was admitted, how it ended, and what its upstream keeps of it.
+//! What the store is told: that a call was admitted, which attempts at it failed, how it ended, and what its upstream
+//! keeps of it.
 //!
 //! Owns     the kinds of change.
 //! Called   by the ledger's journal, which makes them, and by the store's `write`.
@@ -6,8 +7,9 @@
 //! Fails    never: plain values.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway_limits::{AdmissionId, Ask, Now, Outcome};
+use gateway_limits::{AdmissionId, Ask, Grade, Now, Outcome, Usage};
 
 use crate::booking::Booking;
 use crate::client::ClientId;
@@ -22,6 +24,37 @@ pub enum Change {
     Settled(Settlement),
     /// An upstream keeps an answer under this id.
     Kept(KeptAnswer),
+    /// An upstream failed an attempt at a call. Boxed: there are few, and nothing else is as large.
+    AttemptFailed(Box<FailedAttempt>),
+}
+
+/// An attempt that an upstream failed, and what it may bill for it all the same. No client is charged for that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// At which call.
+    pub call: AdmissionId,
+    /// Which of the call's attempts, from 1.
+    pub attempt: u32,
+    /// Whose call.
+    pub client: ClientId,
+    /// Whom was asked.
+    pub target: Target,
+    /// The name of the key there, never the key.
+    pub key: Arc<str>,
+    /// When it failed.
+    pub at: Now,
+    /// How long it took from sending.
+    pub took: Duration,
+    /// How it failed, in a fixed word.
+    pub fault: &'static str,
+    /// The upstream's status, where it gave one.
+    pub status: Option<u16>,
+    /// What it may have used.
+    pub usage: Usage,
+    /// How that is known.
+    pub grade: Grade,
+    /// What that costs, in pico-USD; `None` where the target has no price.
+    pub cost: Option<u64>,
 }
 
 /// An answer that an upstream keeps, and who may ask for it again.
@@ -86,4 +119,6 @@ pub struct Settlement {
     pub cost_known: bool,
     /// Where it went last.
     pub target: Target,
+    /// The name of the key there; `None` for what never came so far.
+    pub key: Option<Arc<str>>,
 }

@@ -163,6 +163,7 @@ impl History {
                 booking,
                 cost_known: reservation.cost_known,
                 target: target(MODELS[model]),
+                key: Some("default".into()),
             }
             .into(),
         );
@@ -322,6 +323,7 @@ fn crashed(reservation: &Reservation, ms: u64) -> Settlement {
         outcome: Outcome::Spent { tokens, cost },
         cost_known: reservation.cost_known,
         target: reservation.target.clone(),
+        key: None,
     }
 }
 

@@ -58,6 +58,7 @@ pub(in crate::ledger) fn settled(reservation: &Reservation, ms: u64, tokens: u64
         outcome: Outcome::Spent { tokens, cost: tokens * 10 },
         cost_known: true,
         target: reservation.target.clone(),
+        key: Some("default".into()),
     }
 }
 

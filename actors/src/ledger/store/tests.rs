@@ -332,11 +332,16 @@ fn a_ledger_holds_no_column_for_text_of_prompts_or_answers() {
     let call = reserved(1, "ada", 0);
     store.commit(&[call.clone().into(), settled(&call, 1, 40).into()]).unwrap();
     let conn = store_conn(&store);
-    let mut statement =
-        conn.prepare("SELECT name FROM pragma_table_info('calls') WHERE type = 'TEXT'").unwrap();
-    let names: Vec<String> =
-        statement.query_map((), |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
-    assert_eq!(names, ["request_id", "client", "endpoint", "provider", "model", "ending", "grade"]);
+    let texts = |table: &str| -> Vec<String> {
+        let sql = format!("SELECT name FROM pragma_table_info('{table}') WHERE type = 'TEXT'");
+        let mut statement = conn.prepare(&sql).unwrap();
+        statement.query_map((), |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    assert_eq!(texts("failed_attempts"), ["client", "provider", "key", "model", "fault", "grade"]);
+    assert_eq!(
+        texts("calls"),
+        ["request_id", "client", "endpoint", "provider", "model", "ending", "grade", "key"]
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use gateway_limits::{Outcome, Usage};
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::Held;
+use super::attempts;
 use super::change::{AnswerOwner, Change, KeptAnswer, Reservation, Settlement};
 use super::head::{Head, from_stored, stored, stored_mono};
 use crate::booking::Ending;
@@ -22,9 +23,9 @@ use crate::ledger::sums::Tally;
 const INSERT: &str = "\
 INSERT INTO calls (id, request_id, client, endpoint, provider, model, day, admitted_ms, admitted_mono,
                    bound_tokens, bound_cost, settled_seq, settled_ms, settled_mono, ending, grade, tokens, cost,
-                   input, cache_read, cache_write, output, reasoning, attempts)
+                   input, cache_read, cache_write, output, reasoning, attempts, key)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-        ?24)
+        ?24, ?25)
 ON CONFLICT DO NOTHING";
 
 const INSERT_OPEN: &str = "\
@@ -36,7 +37,7 @@ ON CONFLICT DO NOTHING";
 const SETTLE: &str = "\
 UPDATE calls SET provider = ?2, model = ?3, day = ?4, settled_seq = ?5, settled_ms = ?6, settled_mono = ?7,
                  ending = ?8, grade = ?9, tokens = ?10, cost = ?11, input = ?12, cache_read = ?13,
-                 cache_write = ?14, output = ?15, reasoning = ?16, attempts = ?17
+                 cache_write = ?14, output = ?15, reasoning = ?16, attempts = ?17, key = ?18
 WHERE id = ?1 AND settled_seq IS NULL";
 
 /// What a batch changed.
@@ -110,6 +111,11 @@ fn write<'a>(
                     head.advance(kept.at);
                 }
             }
+            Change::AttemptFailed(failed) => {
+                if attempts::write(conn, failed)? {
+                    head.advance(failed.at);
+                }
+            }
             Change::Settled(settlement) => {
                 if let Some(bound_tokens) = held.open.get(&settlement.id.0)
                     && complete(&mut settle, settlement, head.seq.saturating_add(1))?
@@ -176,6 +182,7 @@ fn insert_whole(
         stored(usage.output),
         stored(usage.reasoning),
         booking.attempts,
+        settlement.key.as_deref(),
     ])?;
     Ok(rows == 1)
 }
@@ -205,6 +212,7 @@ fn complete(
         stored(usage.output),
         stored(usage.reasoning),
         booking.attempts,
+        settlement.key.as_deref(),
     ])?;
     Ok(rows == 1)
 }

@@ -143,3 +143,25 @@ fn a_stream_that_was_answered_by_tools_is_not_continued_and_can_be_asked_anew() 
     assert!(mendable.can_resume(), "{mendable:?}");
     assert_eq!(mendable.text_alone(), None);
 }
+
+#[test]
+fn what_the_first_upstream_reported_is_not_the_usage_of_an_answer_that_another_ends() {
+    let reported = r#"{"id":"up","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":900,"completion_tokens":1,"total_tokens":901}}"#;
+    let (mut stream, _) = first(Protocol::Chat, &format!("{}data: {reported}\n\n", begun(&["One "])), 4096);
+    assert_eq!(stream.usage().map(|usage| usage.total()), Some(901));
+    let other = ended(&["One ", "two"]).replace(r#""usage":{"#, r#""other":{"#);
+    let (result, _) = again(&mut *stream, Resume::Anew, &other, 4096);
+    assert_eq!((result, stream.is_terminal(), stream.usage()), (Ok(()), true, None));
+    assert_eq!(stream.counted(), stream.made());
+}
+
+#[test]
+fn what_came_again_is_counted_as_made_although_it_was_given_before() {
+    let (mut stream, _) = first(Protocol::Chat, &begun(&["One two ", "three "]), 4096);
+    let given = stream.counted();
+    assert_eq!(stream.made(), given);
+    let (result, _) = again(&mut *stream, Resume::Anew, &begun(&["One two "]), 4096);
+    assert_eq!(result, Ok(()));
+    assert!(stream.made().output > 0 && stream.made().output < given.output, "{:?}", stream.made());
+    assert_eq!(stream.counted(), given);
+}
