@@ -353,10 +353,18 @@ fn looks_of_event(
     error: &UpstreamErrorBody,
 ) -> Looks {
     match status {
-        Some(status) if !status.is_server_error() || matches!(status.as_u16(), 503 | 529) => {
-            looks_of_status(dialect, provider, status, error)
-        }
+        Some(status) if matches!(status.as_u16(), 503 | 529) => busy_upstream(dialect, provider, status),
+        Some(status) if !status.is_server_error() => looks_of_status(dialect, provider, status, error),
         _ => Looks { message: error.message.clone(), ..bad_gateway() },
+    }
+}
+
+/// An upstream that says of itself that it has too much to do; Anthropic's SDKs know its 529.
+fn busy_upstream(dialect: Dialect, provider: &str, status: StatusCode) -> Looks {
+    Looks {
+        status: if dialect == Dialect::Anthropic { status } else { StatusCode::SERVICE_UNAVAILABLE },
+        message: Some(format!("provider `{provider}` is overloaded")),
+        ..Looks::overloaded(None)
     }
 }
 
@@ -364,10 +372,12 @@ fn looks_of_event(
 fn looks_of_status(dialect: Dialect, provider: &str, status: StatusCode, body: &UpstreamErrorBody) -> Looks {
     let in_our_words = || format!("provider `{provider}` answered with status {status}");
     match status.as_u16() {
-        529 | 503 => Looks {
-            status: if dialect == Dialect::Anthropic { status } else { StatusCode::SERVICE_UNAVAILABLE },
-            message: Some(format!("provider `{provider}` is overloaded")),
-            ..Looks::overloaded(None)
+        529 => busy_upstream(dialect, provider, status),
+        // A fault like any other 5xx: our own 503 says that nothing was asked. Still worth another try soon.
+        503 => Looks {
+            message: Some(in_our_words()),
+            retry_after: Some(Duration::from_secs(1)),
+            ..bad_gateway()
         },
         // Its words may hold a part of our key.
         401 | 403 => Looks {
