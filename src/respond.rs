@@ -11,7 +11,7 @@ use gateway_limits::{DenyReason, Usd};
 use gateway_protocols::error::{Amount, Dialect, ErrorBody, LimitInfo, render, render_stream_error};
 use gateway_protocols::generate::render_faults;
 use gateway_protocols::openai::{StreamFault, UpstreamErrorBody};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -89,6 +89,10 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
         && let Ok(allow) = HeaderValue::try_from(allow)
     {
         headers.insert(ALLOW, allow);
+    }
+    if looks.status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, 11.6.1, wants a way named; of ours it is the one that no browser asks people about.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if looks.should_not_retry {
         headers.insert(&X_SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -190,7 +194,8 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::NotAdmin => unauthorized(),
         Fault::EndpointNotAllowed { .. } | Fault::ProviderNotAllowed { .. } => Looks::forbidden(),
         Fault::ModelNotAllowed { .. } | Fault::NoPrice { .. } => Looks::forbidden().param(Some("model")),
-        Fault::NotJson { .. } => Looks::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        Fault::NotJson { .. } | Fault::Encoded { .. } => Looks::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        Fault::Head(_) => Looks::invalid(StatusCode::BAD_REQUEST),
         Fault::Body(fault) => looks_of_body(fault),
         Fault::Request(fault) => Looks::invalid(StatusCode::BAD_REQUEST).param(fault.param()),
         Fault::Reload(ReloadFault::Refused(refusal)) => looks_of_refusal(refusal),
