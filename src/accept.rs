@@ -36,6 +36,7 @@ mod connection;
 mod door;
 mod exchange;
 mod handshake;
+mod head;
 mod outbound;
 mod phase;
 mod socket;
@@ -44,6 +45,7 @@ mod stream;
 pub use bodies::RequestBody;
 use connection::{Serving, Shared};
 pub use door::Door;
+pub use head::HeadFault;
 
 /// What hyper takes as the error of an answer's body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -60,9 +62,9 @@ const WARNING_PERIOD: Duration = Duration::from_secs(10);
 pub struct ConnectionSettings {
     /// What speaks TLS on the connection; `None` is plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
-    /// From the first byte of a request head to its last, and from accept to the first byte.
+    /// From the first byte of a request head to its last; a TLS handshake has as long.
     pub header_timeout: Duration,
-    /// How long a connection may stay open without a request.
+    /// How long a connection may stay open without a request, the first one included.
     pub keep_alive: Duration,
     /// How long a client may take no byte of an answer that waits for it.
     pub write_timeout: Duration,

@@ -12,6 +12,7 @@ use gateway_protocols::openai::RequestFault;
 use gateway_protocols::passthrough::BatchFault;
 use gateway_protocols::translate::TranslateFault;
 
+use crate::accept::HeadFault;
 use crate::audit::AuditFault;
 use crate::body::BodyFault;
 use crate::call::UpstreamFault;
@@ -32,6 +33,9 @@ pub enum Fault {
         /// The path, cut to a length that a person reads.
         path: String,
     },
+    /// The head says what no head of HTTP/1.1 may say.
+    #[error(transparent)]
+    Head(#[from] HeadFault),
     /// The path exists, but not with this method.
     #[error("{method} is not allowed here; use {allow}")]
     MethodNotAllowed {
@@ -69,6 +73,12 @@ pub enum Fault {
     NotJson {
         /// What it is declared as.
         content_type: String,
+    },
+    /// The body is encoded.
+    #[error("content encoding `{encoding}` is not supported; send the body as it is")]
+    Encoded {
+        /// How it says to be encoded.
+        encoding: String,
     },
     /// The body could not be read.
     #[error(transparent)]

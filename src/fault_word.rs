@@ -16,6 +16,7 @@ impl Fault {
     pub fn word(&self) -> &'static str {
         match self {
             Self::NoRoute { .. } => "no_route",
+            Self::Head(_) => "bad_head",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Auth(fault) => of_auth(fault),
             Self::NotAdmin => "not_admin",
@@ -23,6 +24,7 @@ impl Fault {
             Self::ProviderNotAllowed { .. } => "provider_not_allowed",
             Self::ModelNotAllowed { .. } => "model_not_allowed",
             Self::NotJson { .. } => "not_json",
+            Self::Encoded { .. } => "body_encoded",
             Self::Body(fault) => of_body(fault),
             Self::Request(_) | Self::Validation(_) => "invalid_request",
             Self::BadModelName => "bad_model_name",

@@ -17,16 +17,16 @@ use gateway_actors::gate::{Gate, Pass};
 use gateway_actors::{Client, GatewayHandle};
 use gateway_protocols::error::Dialect;
 use gateway_protocols::openai::mask_keys;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
 
-use crate::background::Background;
-use crate::accept::{Panicked, Peer, Query};
+use crate::accept::{HeadFault, Panicked, Peer, Query};
 use crate::admin_token::AdminToken;
 use crate::audit::Author;
+use crate::background::Background;
 use crate::body::{BodyLimits, BufferBudget, BufferedBody, read_body};
 use crate::cors;
 use crate::credentials::{Authenticator, Origin};
@@ -103,6 +103,8 @@ pub struct Exchange {
     pub query: Box<str>,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Why it is refused whatever it asks for.
+    pub head_fault: Option<HeadFault>,
     /// Where it comes from.
     pub origin: Origin,
     /// In which form it is answered.
@@ -113,6 +115,15 @@ pub struct Exchange {
     pub live: Arc<Live>,
     /// What is decided about it.
     pub trail: Trail,
+}
+
+/// A request's head, as it came.
+struct Head<'p> {
+    method: Method,
+    path: &'p str,
+    query: Box<str>,
+    headers: HeaderMap,
+    fault: Option<HeadFault>,
 }
 
 /// The service's filter: every request, whatever it is.
@@ -126,6 +137,7 @@ pub fn filter(
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Query>())
+        .and(warp::ext::optional::<HeadFault>())
         .and(warp::body::stream())
         .then(
             async |front: Arc<Front>,
@@ -134,12 +146,14 @@ pub fn filter(
                    headers,
                    peer: Option<Peer>,
                    query: Option<Query>,
+                   head_fault: Option<HeadFault>,
                    body| {
                 // `accept.rs` names the peer of every connection; without one nobody is local or trusted.
                 let peer = peer.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
                 let query = query.map(|query| query.0).unwrap_or_default();
                 // Boxed: each layer above would move it, which is some kilobytes, on its way to its first poll.
-                Box::pin(front.answer(method, path.as_str(), query, headers, peer, body)).await
+                let head = Head { method, path: path.as_str(), query, headers, fault: head_fault };
+                Box::pin(front.answer(head, peer, body)).await
             },
         )
         .recover(async |_| Ok::<_, Infallible>(respond::respond(Dialect::Seed, &Fault::Bug, "")))
@@ -147,19 +161,12 @@ pub fn filter(
 }
 
 impl Front {
-    async fn answer<S, D>(
-        self: Arc<Self>,
-        method: Method,
-        path: &str,
-        query: Box<str>,
-        headers: HeaderMap,
-        peer: SocketAddr,
-        body: S,
-    ) -> Response
+    async fn answer<S, D>(self: Arc<Self>, head: Head<'_>, peer: SocketAddr, body: S) -> Response
     where
         S: Stream<Item = Result<D, warp::Error>> + Send,
         D: Buf,
     {
+        let Head { method, path, query, headers, fault } = head;
         let live = self.live.load_full();
         let (id, arrived) = (RequestId::new(), Instant::now());
         let client_request_id = client_request_id(&headers).cloned();
@@ -176,6 +183,7 @@ impl Front {
             query,
             method,
             headers,
+            head_fault: fault,
             live,
         };
         // The head of an answer has come, or the gateway will wait for it no longer.
@@ -206,6 +214,9 @@ impl Front {
         S: Stream<Item = Result<D, warp::Error>> + Send,
         D: Buf,
     {
+        if let Some(fault) = exchange.head_fault {
+            return Err(fault.into());
+        }
         let found = routes::find(&exchange.method, &exchange.path);
         exchange.log_unless_clients(found.as_ref().ok());
         let matched = match found {
@@ -331,7 +342,9 @@ impl Front {
         S: Stream<Item = Result<D, warp::Error>> + Send,
         D: Buf,
     {
-        if let Some(content_type) = exchange.headers.get(CONTENT_TYPE).filter(|value| !is_json(value)) {
+        if let Some(content_type) =
+            exchange.headers.get_all(CONTENT_TYPE).iter().find(|value| !is_json(value))
+        {
             let content_type = String::from_utf8_lossy(content_type.as_bytes()).into_owned();
             return Err(Fault::NotJson { content_type });
         }
@@ -344,6 +357,11 @@ impl Front {
         S: Stream<Item = Result<D, warp::Error>> + Send,
         D: Buf,
     {
+        let mut encodings = exchange.headers.get_all(CONTENT_ENCODING).iter();
+        if let Some(encoding) = encodings.find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+            return Err(Fault::Encoded { encoding });
+        }
         let server = &exchange.live.settings.server;
         let limits = BodyLimits {
             max_body_bytes: server.max_body_bytes,

@@ -11,7 +11,7 @@ use gateway_limits::{DenyReason, Usd};
 use gateway_protocols::error::{Amount, Dialect, ErrorBody, LimitInfo, render, render_stream_error};
 use gateway_protocols::generate::render_faults;
 use gateway_protocols::openai::{StreamFault, UpstreamErrorBody};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -89,6 +89,10 @@ pub fn respond(dialect: Dialect, fault: &Fault, request_id: &str) -> Response {
         && let Ok(allow) = HeaderValue::try_from(allow)
     {
         headers.insert(ALLOW, allow);
+    }
+    if looks.status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, 11.6.1, wants a way named; of ours it is the one that no browser asks people about.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if looks.should_not_retry {
         headers.insert(&X_SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -190,7 +194,8 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::NotAdmin => unauthorized(),
         Fault::EndpointNotAllowed { .. } | Fault::ProviderNotAllowed { .. } => Looks::forbidden(),
         Fault::ModelNotAllowed { .. } | Fault::NoPrice { .. } => Looks::forbidden().param(Some("model")),
-        Fault::NotJson { .. } => Looks::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        Fault::NotJson { .. } | Fault::Encoded { .. } => Looks::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        Fault::Head(_) => Looks::invalid(StatusCode::BAD_REQUEST),
         Fault::Body(fault) => looks_of_body(fault),
         Fault::Request(fault) => Looks::invalid(StatusCode::BAD_REQUEST).param(fault.param()),
         Fault::Reload(ReloadFault::Refused(refusal)) => looks_of_refusal(refusal),
@@ -353,10 +358,18 @@ fn looks_of_event(
     error: &UpstreamErrorBody,
 ) -> Looks {
     match status {
-        Some(status) if !status.is_server_error() || matches!(status.as_u16(), 503 | 529) => {
-            looks_of_status(dialect, provider, status, error)
-        }
+        Some(status) if matches!(status.as_u16(), 503 | 529) => busy_upstream(dialect, provider, status),
+        Some(status) if !status.is_server_error() => looks_of_status(dialect, provider, status, error),
         _ => Looks { message: error.message.clone(), ..bad_gateway() },
+    }
+}
+
+/// An upstream that says of itself that it has too much to do; Anthropic's SDKs know its 529.
+fn busy_upstream(dialect: Dialect, provider: &str, status: StatusCode) -> Looks {
+    Looks {
+        status: if dialect == Dialect::Anthropic { status } else { StatusCode::SERVICE_UNAVAILABLE },
+        message: Some(format!("provider `{provider}` is overloaded")),
+        ..Looks::overloaded(None)
     }
 }
 
@@ -364,10 +377,12 @@ fn looks_of_event(
 fn looks_of_status(dialect: Dialect, provider: &str, status: StatusCode, body: &UpstreamErrorBody) -> Looks {
     let in_our_words = || format!("provider `{provider}` answered with status {status}");
     match status.as_u16() {
-        529 | 503 => Looks {
-            status: if dialect == Dialect::Anthropic { status } else { StatusCode::SERVICE_UNAVAILABLE },
-            message: Some(format!("provider `{provider}` is overloaded")),
-            ..Looks::overloaded(None)
+        529 => busy_upstream(dialect, provider, status),
+        // A fault like any other 5xx: our own 503 says that nothing was asked. Still worth another try soon.
+        503 => Looks {
+            message: Some(in_our_words()),
+            retry_after: Some(Duration::from_secs(1)),
+            ..bad_gateway()
         },
         // Its words may hold a part of our key.
         401 | 403 => Looks {

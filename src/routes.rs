@@ -232,6 +232,10 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Matched<'p>, NoMatch> 
     let mut allowed: Vec<&str> = Vec::new();
     for line in &ROUTES {
         let Some(rest) = rest_of(line.path, path) else { continue };
+        // A model without a method behind its name is only read.
+        if line.route == Route::GeminiModel && line.method == Method::POST && !names_method(rest) {
+            continue;
+        }
         if line.method == *method || (*method == Method::HEAD && line.method == Method::GET) {
             return Ok(Matched { line, rest });
         }
@@ -241,6 +245,11 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Result<Matched<'p>, NoMatch> 
         }
     }
     if allowed.is_empty() { Err(NoMatch::Path) } else { Err(NoMatch::Method(allowed.join(", "))) }
+}
+
+/// Whether something stands behind a model's name, with the colon as it is or encoded.
+fn names_method(rest: &str) -> bool {
+    rest.contains(':') || rest.to_ascii_lowercase().contains("%3a")
 }
 
 fn rest_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {

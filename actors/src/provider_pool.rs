@@ -10,8 +10,8 @@
 //!          are counted outside, so the reborn pool counts right. Its Providers end with it and start with it, and
 //!          every model stands as healthy again.
 //!
-//! A key that is ready is preferred to one that rests; of two ready ones chosen at random the one where a call costs
-//! less. A key whose rest is over gets one call as a trial. When no target of a job's plan is ready the plan is gone
+//! A key that is ready is preferred to one that rests; of two ready ones chosen at random one is drawn, the
+//! lighter rather. A key whose rest is over gets one call as a trial. When no target of a job's plan is ready the plan is gone
 //! through once more, and now a key that rests may try, one call at a time: so a provider that is the only one is
 //! never given up. A key whose upstream said that its quota is empty is not asked before its reset.
 

@@ -139,8 +139,9 @@ pub(crate) struct Latency {
 /// After this long a peak counts for about a third.
 const DECAY: Duration = Duration::from_secs(10);
 
-/// What stands for the latency of a key that has not been asked yet: low, so that it soon is.
-const UNKNOWN_US: u64 = 1_000;
+/// Keys that are faster than this are equally fast: below it the network and this machine are measured, and no model
+/// begins an answer sooner. It stands for a key that has not been asked yet as well, so that it soon is.
+const FASTEST_US: u64 = 20_000;
 
 impl Latency {
     /// Of two calls at the same moment one may go missing, which is one of many anyway.
@@ -166,10 +167,7 @@ impl Latency {
     }
 
     fn cost_us(&self) -> u64 {
-        match self.peak_us.load(Ordering::Relaxed) {
-            0 => UNKNOWN_US,
-            us => us,
-        }
+        self.peak_us.load(Ordering::Relaxed).max(FASTEST_US)
     }
 }
 
@@ -186,9 +184,11 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// What one more call would cost here: its latency times the calls that it shares the key with.
+    /// How unwelcome one more call would be here: its latency times the calls that it shares the key with, squared, so
+    /// that a key where a call takes twice as long gets a quarter of the calls; over the key's weight.
     pub(crate) fn load(&self, in_flight: usize, weight: u32) -> f64 {
-        self.latency.cost_us() as f64 * (in_flight as f64 + 1.0) / f64::from(weight.max(1))
+        let cost = self.latency.cost_us() as f64 * (in_flight as f64 + 1.0);
+        cost * cost / f64::from(weight.max(1))
     }
 
     pub(crate) fn is_empty_until(&self, now: Duration) -> Option<Duration> {

@@ -139,7 +139,7 @@ where
     };
     let builder = builder(StreamExecutor { streams: shared.streams, write_timeout: settings.write_timeout });
     let mut connection = pin!(builder.serve_connection(socket, service));
-    let mut alarm = pin!(sleep_until(accepted + settings.header_timeout));
+    let mut alarm = pin!(sleep_until(accepted + settings.keep_alive));
     let mut stopped = pin!(shared.stop.wake.notified());
 
     // This future is all of its task, so its waker never changes and one poll registers it for good;

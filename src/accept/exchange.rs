@@ -20,7 +20,7 @@ use hyper::service::Service;
 
 use super::bodies::{AnswerBody, InFlight, RequestBody};
 use super::phase::SharedActivity;
-use super::{PanicAnswer, Panicked, Peer, Query};
+use super::{PanicAnswer, Panicked, Peer, Query, head};
 use crate::trail::Trail;
 
 /// Hands a request to the service and watches over it until its answer has gone.
@@ -46,6 +46,10 @@ where
         *request.uri_mut() = Uri::from_static("*");
     }
     request.extensions_mut().insert(peer);
+    let two_lengths = activity.lock().two_lengths();
+    if let Some(fault) = head::fault(request.version(), request.headers(), two_lengths) {
+        request.extensions_mut().insert(fault);
+    }
     if let Some(query) = uri.query() {
         request.extensions_mut().insert(Query(query.into()));
     }

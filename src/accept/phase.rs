@@ -35,7 +35,7 @@ const LINGER_TOTAL: Duration = Duration::from_secs(5);
 /// Which of a connection's clocks is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clock {
-    /// A request head did not come, or not whole, within `header_timeout`.
+    /// A request head that has begun did not come whole within `header_timeout`.
     Header,
     /// No request for `keep_alive`.
     KeepAlive,
@@ -84,6 +84,8 @@ pub(super) struct Activity {
     last_request_came: bool,
     /// The client has closed its side while a request is served.
     client_left: bool,
+    /// The head that came last gives its body two lengths.
+    two_lengths: bool,
 }
 
 impl Activity {
@@ -97,6 +99,7 @@ impl Activity {
             closing: false,
             last_request_came: false,
             client_left: false,
+            two_lengths: false,
         }
     }
 
@@ -113,7 +116,18 @@ impl Activity {
     pub(super) fn head_begins(&mut self, now: Instant) {
         if self.awaits_head() {
             self.phase = Phase::Head { since: now };
+            self.two_lengths = false;
         }
+    }
+
+    /// The head that is coming gives its body two lengths.
+    pub(super) fn finds_two_lengths(&mut self) {
+        self.two_lengths = true;
+    }
+
+    /// Whether the head that came last gave its body two lengths.
+    pub(super) fn two_lengths(&self) -> bool {
+        self.two_lengths
     }
 
     /// The connection's first bytes are the HTTP/2 preface.
@@ -217,14 +231,15 @@ impl Activity {
     /// The clock that runs out first; `None` while only the handler's own clocks run.
     pub(super) fn due(&self, settings: &ConnectionSettings) -> Option<Due> {
         let phase = match self.phase {
-            Phase::Silent { since } | Phase::Head { since } => {
-                Some(Due { at: since + settings.header_timeout, clock: Clock::Header })
-            }
+            Phase::Head { since } => Some(Due { at: since + settings.header_timeout, clock: Clock::Header }),
             Phase::Serving { .. } => None,
             Phase::Idle { since } if self.closing => {
                 Some(Due { at: since + CLOSING_GRACE, clock: Clock::Closing })
             }
-            Phase::Idle { since } => Some(Due { at: since + settings.keep_alive, clock: Clock::KeepAlive }),
+            // Clients keep connections ready that have sent nothing yet.
+            Phase::Silent { since } | Phase::Idle { since } => {
+                Some(Due { at: since + settings.keep_alive, clock: Clock::KeepAlive })
+            }
             Phase::Lingering { since, heard } => {
                 Some(Due { at: (since + LINGER_TOTAL).min(heard + LINGER_SILENCE), clock: Clock::Linger })
             }
@@ -283,7 +298,7 @@ mod tests {
     fn the_header_clock_runs_from_the_first_byte_and_never_between_requests() {
         let start = Instant::now();
         let mut activity = Activity::new(start);
-        assert_eq!(due_after(&activity, start), Some((10, Clock::Header)));
+        assert_eq!(due_after(&activity, start), Some((75, Clock::KeepAlive)));
 
         activity.head_begins(start + secs(4));
         activity.head_begins(start + secs(9));

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::head::LengthScan;
 use super::phase::SharedActivity;
 
 /// How an HTTP/2 connection with prior knowledge begins (RFC 9113, section 3.4).
@@ -48,6 +49,7 @@ pub(super) struct Socket<T> {
     stream: T,
     activity: SharedActivity,
     opening: Opening,
+    lengths: LengthScan,
     /// Bytes of later requests, not yet handed to hyper.
     ahead: BytesMut,
     /// hyper itself waits for bytes, or for the client's end.
@@ -64,6 +66,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             stream,
             activity,
             opening: Opening::Preface { matched: 0 },
+            lengths: LengthScan::default(),
             ahead: BytesMut::new(),
             read_waits: false,
             write_shut: false,
@@ -76,6 +79,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         let mut activity = self.activity.lock();
         if activity.awaits_head() {
             activity.head_begins(Instant::now());
+            self.lengths = LengthScan::default();
+        }
+        self.lengths.read(bytes);
+        if self.lengths.finds_two() {
+            activity.finds_two_lengths();
         }
         if let Opening::Preface { matched } = self.opening {
             let rest = &HTTP2_PREFACE[matched..];

@@ -187,6 +187,8 @@ pub enum Concern {
     LargestBodyNeverFits,
     #[error("model `{model}` is retired as of {since}{}", successor(replacement))]
     RetiredModel { model: String, since: jiff::civil::Date, replacement: Option<String> },
+    #[error("no provider serves `{model}`, so that the retired model is asked for all the same")]
+    ReplacementNowhere { model: String },
     #[error("provider `{provider}` is not configured")]
     UnknownProvider { provider: String },
     #[error("provider `{provider}` is not among allowed_providers")]

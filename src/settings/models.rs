@@ -12,7 +12,7 @@ use gateway_actors::glob::is_model_name;
 use gateway_actors::job::Target;
 use jiff::civil::Date;
 
-use super::{Providers, TimeoutOverrides};
+use super::{ProviderSettings, Providers, TimeoutOverrides};
 use crate::config::{Concern, Problem, Report, Section, Value, values};
 
 /// What is said of models, by the exact name that a caller uses.
@@ -100,6 +100,16 @@ impl ModelTable {
         Some(Concern::RetiredModel { model: model.to_owned(), since: retirement.since, replacement })
     }
 
+    /// Whether a name is an alias, or some provider's model.
+    fn leads_somewhere(&self, name: &str, providers: &Providers) -> bool {
+        let is_alias = self.get(name).is_some_and(|entry| !entry.targets.is_empty());
+        let is_served = |provider: &ProviderSettings| provider.models.iter().any(|glob| glob.matches(name));
+        let prefix = name.split_once('/').map(|(provider, _)| provider);
+        is_alias
+            || providers.values().any(|provider| is_served(provider))
+            || prefix.is_some_and(|provider| providers.contains_key(provider))
+    }
+
     pub(crate) fn read(section: Section<'_>, providers: &Providers, report: &mut Report) -> Self {
         let mut table = Self::default();
         let mut sections = section.named_sections(report);
@@ -119,6 +129,11 @@ impl ModelTable {
                 if let Some(concern) = table.concern_about(&target.model) {
                     section.warn_in("targets", at, concern, report);
                 }
+            }
+            let retirement = table.get(name).and_then(|entry| entry.retirement.as_ref());
+            let replacement = retirement.and_then(|retirement| retirement.replacement.clone());
+            if let Some(model) = replacement.filter(|model| !table.leads_somewhere(model, providers)) {
+                section.warn("replacement", Concern::ReplacementNowhere { model }, report);
             }
             section.finish(report);
         }

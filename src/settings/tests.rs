@@ -540,6 +540,9 @@ targets = ['a/new', 'b/old']
 [models.old]
 retired = 2025-03-20
 replacement = 'a/new'
+[models.gone]
+retired = 2025-03-20
+replacement = 'nowhere/new'
 ";
     let setup = Setup::new(toml).env("DEFAULT_PROVIDER", "groq").env("DEFAULT_MODEL", "old");
     assert_eq!(
@@ -551,6 +554,7 @@ replacement = 'a/new'
             "gateway.toml:2:22: server.max_buffered_bytes: smaller than max_body_bytes, so that the largest bodies are always refused",
             "gateway.toml:8:16: providers.b.models[1]: `m*` stands under provider `a` too, which gets these models",
             "gateway.toml:11:21: models.chain.targets[1]: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+            "gateway.toml:17:15: models.gone.replacement: no provider serves `nowhere/new`, so that the retired model is asked for all the same",
         ]
     );
 }

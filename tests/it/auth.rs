@@ -267,6 +267,7 @@ async fn whatever_is_wrong_with_a_credential_the_401_is_the_same_to_the_byte() {
         let first = gateway.ask(&route).await;
         assert_eq!((first.status, &first.json()), (401, body));
         assert_eq!(first.header("content-type"), Some("application/json"));
+        assert_eq!(first.header("www-authenticate"), Some("Bearer"), "RFC 9110 wants a way named");
         for lines in &reasons {
             let answer = gateway.ask(&with_lines(route.clone(), lines)).await;
             assert_eq!(comparable(&answer), comparable(&first), "{lines:?}");

@@ -356,8 +356,11 @@ fn the_changelog_begins_with_this_version() {
 
 #[test]
 fn the_scripts_for_windows_run_the_commands_of_the_readme() {
-    let commands =
-        [("run_api", "cargo run --release --locked --"), ("run_tests", "cargo test --workspace --locked")];
+    let commands = [
+        ("setup_venv", "cargo build --release --locked"),
+        ("run_api", "cargo run --release --locked --"),
+        ("run_tests", "cargo test --workspace --locked"),
+    ];
     for (script, command) in commands {
         for (extension, arguments) in [("ps1", "@args"), ("bat", "%*")] {
             let file = PathBuf::from(format!("{script}.{extension}"));

@@ -271,7 +271,7 @@ async fn a_failed_upstream_call_gives_its_tokens_back_but_not_its_request() {
     let gateway = TestGateway::with(&upstream).once().client("ada", limits).start().await;
     let failures = [
         (Reply::error(500), 502),
-        (Reply::error(503), 503),
+        (Reply::error(503), 502),
         (Reply::error(400), 400),
         (Reply::error(429), 429),
         (Reply::html(), 502),

@@ -133,7 +133,7 @@ impl Member {
         }
     }
 
-    /// What one more call of this model would cost here.
+    /// How unwelcome one more call of this model would be here.
     pub(super) fn load(&mut self, model: &Arc<str>) -> f64 {
         let (in_flight, weight) = (self.gauge.in_flight(), self.key.weight);
         self.standing(model).load(in_flight, weight)
@@ -251,17 +251,19 @@ impl Two {
         self.count += 1;
     }
 
-    /// The one where a call costs less: as good as asking all, at a fixed cost (Mitzenmacher, "The power of two
-    /// choices in randomized load balancing", 2001).
+    /// The lighter one, rather: as good as asking all, at a fixed cost (Mitzenmacher, "The power of two choices in
+    /// randomized load balancing", 2001). Each is drawn as the other's load is to both, not the lighter one always:
+    /// else a key would get nothing while another of more weight is idle, and one that was slow once would never be
+    /// found to have become faster.
     fn lighter(self, mut load: impl FnMut(usize) -> f64) -> Option<usize> {
         let [a, b] = self.chosen;
         match self.count {
             0 => None,
             1 => Some(a),
             _ => {
-                // In equal conditions each gets its turn.
-                let (a, b) = if rand::random() { (a, b) } else { (b, a) };
-                Some(if load(a) <= load(b) { a } else { b })
+                let (load_a, load_b) = (load(a), load(b));
+                let drawn = rand::random::<f64>() * (load_a + load_b);
+                Some(if drawn < load_b { a } else { b })
             }
         }
     }

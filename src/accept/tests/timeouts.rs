@@ -9,11 +9,12 @@ fn header_timeout(header_timeout: Duration) -> ConnectionSettings {
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_cut() {
-    let server = Server::start(header_timeout(SHORT)).await;
+async fn a_connection_that_has_sent_nothing_yet_idles_like_any_other() {
+    let keep_alive = SHORT * 4;
+    let server = Server::start(ConnectionSettings { header_timeout: SHORT, keep_alive, ..PATIENT }).await;
     let start = Instant::now();
     let elapsed = server.connect().await.closed_after(start).await;
-    assert!(ran_out(elapsed, SHORT), "after {elapsed:?}");
+    assert!(ran_out(elapsed, keep_alive), "after {elapsed:?}");
 }
 
 /// Sends the start of a head byte by byte until the server closes.

@@ -35,6 +35,26 @@ async fn keys_share_calls_by_their_weights() {
 }
 
 #[tokio::test]
+async fn idle_keys_share_calls_by_their_weights_too() {
+    let (heavy, light) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let keys = format!(
+        "keys = [{{ name = 'heavy', base_url = '{}', api_key_env = 'TEST_KEY', weight = 3 }}, \
+         {{ name = 'light', base_url = '{}', api_key_env = 'TEST_KEY' }}]\n",
+        heavy.base_url(),
+        light.base_url()
+    );
+    let toml = format!("[providers.pool]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:9'\n{keys}");
+    let gateway = TestGateway::with(&heavy).toml(&toml).metered("ada").start().await;
+    for _ in 0..100 {
+        assert_eq!(gateway.ask(&question("ada", "pool/gpt-test", false)).await.status, 200);
+    }
+    // Three quarters, give or take five standard deviations.
+    assert!((53..=97).contains(&heavy.requests()), "{} of 100", heavy.requests());
+    assert_eq!(heavy.requests() + light.requests(), 100);
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_refused_is_set_aside_and_reported_and_the_others_serve() {
     let keys =
         "keys = [{ name = 'stale', api_key_env = 'STALE' }, { name = 'good', api_key_env = 'TEST_KEY' }]\n";

@@ -12,7 +12,7 @@ fn assert_ran_out(start: Instant, set: Duration) {
 
 #[tokio::test]
 async fn a_connection_that_stays_silent_is_closed_without_a_word() {
-    let (_upstream, gateway) = gateway("[server]\nheader_timeout = \"300ms\"\n").await;
+    let (_upstream, gateway) = gateway("[server]\nheader_timeout = \"10ms\"\nkeep_alive = \"300ms\"\n").await;
     let start = Instant::now();
     let mut client = gateway.connect().await;
     assert!(client.try_head().await.unwrap_or(None).is_none());

@@ -34,10 +34,9 @@ async fn lengths_that_contradict_each_other_are_400_and_the_last_on_their_connec
     gateway.ends_quiet().await;
 }
 
-/// RFC 9112, 6.3: the chunks count, and the connection must end, because a proxy may have read it otherwise.
 #[tokio::test]
-async fn with_both_length_headers_the_chunks_count_and_nothing_is_smuggled_behind_them() {
-    let (_upstream, gateway) = gateway("").await;
+async fn both_length_headers_are_400_and_nothing_is_smuggled_behind_them() {
+    let (upstream, gateway) = gateway("").await;
     let path = "/v1/chat/completions";
     let body = good_body(path).to_string();
     let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -50,9 +49,67 @@ async fn with_both_length_headers_the_chunks_count_and_nothing_is_smuggled_behin
         let smuggled = "GET /openapi.json HTTP/1.1\r\nhost: gateway\r\n\r\n";
         client.write(head(path, &framing) + &chunked + smuggled).await.expect("taken");
         let answer = client.answer().await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(error_message(path, &answer).contains("`transfer-encoding`"));
         assert!(client.try_head().await.unwrap_or(None).is_none(), "{framing:?}");
     }
+    assert_eq!(upstream.requests(), 0);
+    gateway.ends_quiet().await;
+}
+
+/// RFC 9112, 6.3, for a head that hyper had in hand before it could be looked at: the chunks count, and the
+/// connection must end, because a proxy may have read it otherwise.
+#[tokio::test]
+async fn both_length_headers_behind_another_request_end_the_connection() {
+    let (_upstream, gateway) = gateway("").await;
+    let path = "/v1/chat/completions";
+    let body = good_body(path).to_string();
+    let both = head(path, "content-length: 4\r\ntransfer-encoding: chunked");
+    let first = "GET /health HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let smuggled = "GET /openapi.json HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let mut client = gateway.connect().await;
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    client.write(format!("{first}{both}{chunked}{smuggled}")).await.expect("taken");
+    assert_eq!(client.answer().await.status, 200);
+    assert!([200, 400].contains(&client.answer().await.status));
+    assert!(client.try_head().await.unwrap_or(None).is_none());
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn codings_beside_chunked_are_400_since_nothing_undoes_them() {
+    let (upstream, gateway) = gateway("").await;
+    for path in BODY_ROUTES {
+        let body = good_body(path).to_string();
+        let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        for coding in ["gzip, chunked", "chunked, chunked", "gzip\r\ntransfer-encoding: chunked"] {
+            let bytes = head(path, &format!("transfer-encoding: {coding}")) + &chunked;
+            let answer = answer_to(&gateway, bytes).await.expect("an answer");
+            assert_eq!(answer.status, 400, "{coding} on {path}: {}", answer.text());
+            error_message(path, &answer);
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+    }
+    assert_eq!(upstream.requests(), 0);
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_415_before_it_is_read() {
+    let (upstream, gateway) = gateway("").await;
+    for path in BODY_ROUTES {
+        for encoding in ["gzip", "identity, br", "zstd"] {
+            let request = post(path).header("content-encoding", encoding).body(good_body(path).to_string());
+            let answer = gateway.ask(&request).await;
+            assert_eq!(answer.status, 415, "{encoding} on {path}: {}", answer.text());
+            assert!(error_message(path, &answer).contains(encoding));
+        }
+        let plain = post(path).header("content-encoding", "Identity").body(good_body(path).to_string());
+        assert_eq!(gateway.ask(&plain).await.status, 200);
+        let twice = post(path).header("content-type", "text/plain").body(good_body(path).to_string());
+        assert_eq!(gateway.ask(&twice).await.status, 415, "one of two types is no JSON");
+    }
+    assert_eq!(upstream.requests(), 0);
     gateway.ends_quiet().await;
 }
 

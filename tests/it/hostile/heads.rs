@@ -143,13 +143,27 @@ async fn targets_that_are_no_paths_are_refused_in_json() {
     gateway.ends_quiet().await;
 }
 
-/// The gateway serves one site, so it decides nothing by `Host`.
+/// The gateway serves one site, so it decides nothing by `Host`; but there has to be one (RFC 9112, 3.2).
 #[tokio::test]
-async fn a_request_is_answered_whatever_host_it_names_or_none() {
+async fn a_request_of_http_1_1_is_answered_whatever_one_host_it_names() {
     let (_upstream, gateway) = gateway("").await;
-    for host in ["", "host: elsewhere.example\r\n", "host:\r\n", "host: a\r\nhost: b\r\n"] {
-        let answer = answer_to(&gateway, format!("GET /health HTTP/1.1\r\n{host}\r\n")).await;
-        assert_eq!(answer.expect("an answer").status, 200, "{host:?}");
+    for (host, status) in [
+        ("host: elsewhere.example\r\n", 200),
+        ("host:\r\n", 200),
+        ("", 400),
+        ("host: a\r\nhost: b\r\n", 400),
+        ("host: a\r\nHost: a\r\n", 400),
+    ] {
+        for path in ["/health", "/v1/models", "/nope"] {
+            let answer = answer_to(&gateway, format!("GET {path} HTTP/1.1\r\n{host}\r\n")).await;
+            let answer = answer.expect("an answer");
+            match (status, path) {
+                (400, _) => assert!(error_message(path, &answer).contains("host"), "{}", answer.text()),
+                (_, "/health") => assert_eq!(answer.status, 200, "{host:?}"),
+                _ => {}
+            }
+            assert_eq!(answer.status == 400, status == 400, "{host:?} {path}: {}", answer.text());
+        }
     }
     gateway.ends_quiet().await;
 }

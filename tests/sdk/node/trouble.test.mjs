@@ -19,7 +19,7 @@ const EXCEPTIONS = [
   { model: "error-400", error: OpenAI.BadRequestError, status: 400, param: "messages", code: "context_length_exceeded" },
   { model: "error-429", error: OpenAI.RateLimitError, status: 429, code: "rate_limit_exceeded" },
   { model: "error-500", error: OpenAI.InternalServerError, status: 502, code: "upstream_error" },
-  { model: "error-503", error: OpenAI.InternalServerError, status: 503, code: "overloaded" },
+  { model: "error-503", error: OpenAI.InternalServerError, status: 502, code: "upstream_error" },
   { model: "html", error: OpenAI.InternalServerError, status: 502, code: "upstream_error" },
   { model: "close", error: OpenAI.InternalServerError, status: 502, code: "upstream_error" },
   { model: "never", error: OpenAI.InternalServerError, status: 504, code: "upstream_timeout" },

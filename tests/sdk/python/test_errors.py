@@ -99,7 +99,7 @@ def test_other_refusals_of_the_upstream_keep_their_status(impatient, status, exc
     ("model", "status", "code"),
     [
         ("error-500", 502, "upstream_error"),
-        ("error-503", 503, "overloaded"),
+        ("error-503", 502, "upstream_error"),
         ("error-418", 502, "upstream_error"),
         ("error-in-200", 502, "upstream_error"),
         ("html", 502, "upstream_error"),
