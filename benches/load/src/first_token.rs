@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::cpu::MachineWatch;
 use crate::error::LoadError;
-use crate::figures::{Spread, percentile_ms, short};
+use crate::figures::{Rounds, short, text, text_with_middle};
 use crate::load::{Connection, Failure, Load, Pace, Target, TargetKind, run_phase};
 use crate::report::Machine;
 use crate::scenario::Scenario;
@@ -41,11 +41,11 @@ struct FixedLoad {
     period: Duration,
 }
 
-/// 300 streams a second that come all at once, and 100 that take a third of a second each: a tenth to a fifth of what
-/// two cores bear, the load generator and the upstream included.
+/// 300 streams a second that come all at once, and 150 that take a third of a second each: a tenth to a quarter of
+/// what two cores bear, the load generator and the upstream included.
 const LOADS: [FixedLoad; 2] = [
     FixedLoad { scenario: Scenario::Stream, connections: 30, period: Duration::from_millis(100) },
-    FixedLoad { scenario: Scenario::Paced, connections: 50, period: Duration::from_millis(500) },
+    FixedLoad { scenario: Scenario::Paced, connections: 60, period: Duration::from_millis(400) },
 ];
 
 impl FixedLoad {
@@ -58,10 +58,10 @@ impl FixedLoad {
 #[derive(Debug, clap::Args)]
 pub struct Flags {
     /// How long one cell (a target under a workload) is measured, in seconds
-    #[arg(long, default_value = "0.5", value_parser = seconds)]
+    #[arg(long, default_value = "1", value_parser = seconds)]
     seconds: Duration,
     /// How often every cell is measured; rounds are interleaved
-    #[arg(long, default_value_t = 18, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// An nginx to use instead of the one on the PATH
     #[arg(long, value_name = "FILE")]
@@ -78,8 +78,7 @@ struct Lane {
     kind: TargetKind,
     load: Arc<Load>,
     connections: Vec<Connection>,
-    /// Of each round.
-    latencies: Vec<Vec<Duration>>,
+    latencies: Rounds,
     failed: u64,
     first_failure: Option<Failure>,
 }
@@ -91,7 +90,7 @@ impl Lane {
             kind: target.kind,
             load: Arc::new(Load::new(target.clone(), load.scenario).paced(Pace::Every(load.period))),
             connections: Connection::several(load.connections),
-            latencies: Vec::new(),
+            latencies: Rounds::default(),
             failed: 0,
             first_failure: None,
         }
@@ -104,24 +103,6 @@ impl Lane {
         self.failed += tally.failed;
         self.first_failure = self.first_failure.take().or(tally.first_failure);
         self.latencies.push(tally.latencies);
-    }
-
-    /// Over all rounds together.
-    fn percentile(&self, percent: usize) -> Option<f64> {
-        let mut all = self.latencies.concat();
-        all.sort_unstable();
-        percentile_ms(&all, percent)
-    }
-
-    /// How much later its median comes than the other's, round by round.
-    fn medians_beside(&self, other: &Self) -> Option<Spread> {
-        let median = |latencies: &Vec<Duration>| {
-            let mut sorted = latencies.clone();
-            sorted.sort_unstable();
-            percentile_ms(&sorted, 50)
-        };
-        let rounds = self.latencies.iter().zip(&other.latencies);
-        Spread::of(rounds.filter_map(|(own, other)| Some(median(own)? - median(other)?)).collect())
     }
 }
 
@@ -165,7 +146,7 @@ async fn measure(flags: &Flags, programs: &Programs) -> Result<(Vec<Table>, f64)
     for (_, lanes) in &mut tables {
         for lane in lanes {
             lane.measure(Duration::ZERO).await;
-            lane.latencies.clear();
+            lane.latencies = Rounds::default();
         }
     }
     let watch = MachineWatch::start().map_err(reading())?;
@@ -191,34 +172,35 @@ fn write(
 ) -> io::Result<()> {
     machine.write_text(out)?;
     let (rounds, seconds) = (flags.rounds, flags.seconds.as_secs_f64());
-    writeln!(out, "{rounds} rounds of {seconds} s per cell, interleaved; percentiles over all of them")?;
+    writeln!(
+        out,
+        "{rounds} rounds of {seconds} s per cell, interleaved; each figure is the median over the rounds"
+    )?;
     notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
     for (load, lanes) in tables {
         writeln!(out, "\n{}, {} a second\n", load.scenario.title(), short(load.per_second()))?;
         writeln!(
             out,
-            "| target | first token p50, ms | p99, ms | added p50, ms | added p99, ms | \
-             p50 beside `gateway`, ms, median (smallest to largest) of the rounds |\n\
-             | --- | --- | --- | --- | --- | --- |"
+            "| target | first token p50, ms | p99, ms | added to direct p50, ms | p99, ms | beside `gateway` p50, ms \
+             (middle half of the rounds) | p99, ms |\n| --- | --- | --- | --- | --- | --- | --- |"
         )?;
         let of = |kind| lanes.iter().find(|lane| lane.kind == kind);
-        let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), short);
         for lane in lanes {
-            let added = |percent| {
-                let direct = of(TargetKind::Direct).filter(|direct| direct.kind != lane.kind)?;
-                Some(lane.percentile(percent)? - direct.percentile(percent)?)
+            let more = |other: Option<&Lane>, percent| {
+                let other = other.filter(|other| other.title != lane.title)?;
+                lane.latencies.beside(&other.latencies, percent, |own, other| own - other)
             };
-            let beside = of(TargetKind::Gateway).filter(|gateway| gateway.title != lane.title);
-            let beside = beside.and_then(|gateway| lane.medians_beside(gateway));
+            let (direct, gateway) = (of(TargetKind::Direct), of(TargetKind::Gateway));
             writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} |",
                 lane.title,
-                figure(lane.percentile(50)),
-                figure(lane.percentile(99)),
-                figure(added(50)),
-                figure(added(99)),
-                beside.map_or("-".to_owned(), Spread::to_text),
+                text(lane.latencies.percentile(50)),
+                text(lane.latencies.percentile(99)),
+                text(more(direct, 50)),
+                text(more(direct, 99)),
+                text_with_middle(more(gateway, 50)),
+                text_with_middle(more(gateway, 99)),
             )?;
         }
     }

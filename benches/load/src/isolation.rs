@@ -24,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::cpu::{self, MachineWatch};
 use crate::error::LoadError;
 use crate::faults::Fault;
-use crate::figures::{percentile_ms, short};
+use crate::figures::{Rounds, short, text, text_with_middle};
 use crate::gateway::{self, Setup, provider};
 use crate::load::{Connection, Failure, Load, Pace, Target, TargetKind, run_phase, try_once};
 use crate::report::Machine;
@@ -107,20 +107,12 @@ pub struct Flags {
 /// What was measured in one phase over all rounds.
 #[derive(Debug, Default)]
 struct Lane {
-    latencies: Vec<Duration>,
+    latencies: Rounds,
     failed: u64,
     first_failure: Option<Failure>,
     cpu: Duration,
     time: Duration,
     neighbours: BTreeMap<&'static str, u64>,
-}
-
-impl Lane {
-    fn percentile(&self, percent: usize) -> Option<f64> {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_unstable();
-        percentile_ms(&sorted, percent)
-    }
 }
 
 /// Measures, and writes the table.
@@ -183,7 +175,7 @@ async fn measure(flags: &Flags, program: &std::path::Path) -> Result<(Lanes, f64
             connections = open;
             lane.failed += tally.failed;
             lane.first_failure = lane.first_failure.take().or(tally.first_failure);
-            lane.latencies.extend(tally.latencies);
+            lane.latencies.push(tally.latencies);
             for (got, count) in neighbours.end() {
                 *lane.neighbours.entry(got).or_default() += count;
             }
@@ -250,7 +242,10 @@ async fn ask_on(
 fn write(out: &mut impl io::Write, flags: &Flags, machine: &Machine, lanes: &Lanes) -> io::Result<()> {
     machine.write_text(out)?;
     let (rounds, seconds) = (flags.rounds, flags.seconds.as_secs_f64());
-    writeln!(out, "{rounds} rounds of {seconds} s per phase, interleaved; percentiles over all of them")?;
+    writeln!(
+        out,
+        "{rounds} rounds of {seconds} s per phase, interleaved; each figure is the median over the rounds"
+    )?;
     writeln!(
         out,
         "one provider's clients ask {} plain completions a second; {NEIGHBOURS} clients ask another provider\n",
@@ -258,23 +253,24 @@ fn write(out: &mut impl io::Write, flags: &Flags, machine: &Machine, lanes: &Lan
     )?;
     writeln!(
         out,
-        "| the other provider … | answers measured | p50, ms | p99, ms | p50, ratio | p99, ratio | \
-         gateway's CPU, % of a core | its own clients got |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| the other provider … | answers measured | p50, ms | p99, ms | p50, ratio (middle half of the rounds) | \
+         p99, ratio | gateway's CPU, % of a core | its own clients got |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |"
     )?;
     let [idle, ..] = lanes;
     for (phase, lane) in Phase::ALL.into_iter().zip(lanes) {
-        let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), short);
-        let ratio = |percent| Some(lane.percentile(percent)? / idle.percentile(percent)?);
+        let ratio = |percent| lane.latencies.beside(&idle.latencies, percent, |own, idle| own / idle);
+        let ratio = |percent| ratio(percent).filter(|_| phase != Phase::Idle);
         let got: Vec<String> = lane.neighbours.iter().map(|(got, count)| format!("{got}: {count}")).collect();
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
             phase.title(),
-            lane.latencies.len(),
-            figure(lane.percentile(50)),
-            figure(lane.percentile(99)),
-            figure(ratio(50)),
-            figure(ratio(99)),
+            lane.latencies.count(),
+            text(lane.latencies.percentile(50)),
+            text(lane.latencies.percentile(99)),
+            text_with_middle(ratio(50)),
+            text_with_middle(ratio(99)),
             short(lane.cpu.as_secs_f64() / lane.time.as_secs_f64() * 100.0),
             if got.is_empty() { "-".to_owned() } else { got.join(", ") },
         )?;

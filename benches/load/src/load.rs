@@ -231,7 +231,12 @@ impl Connection {
     }
 
     async fn open(&mut self, address: SocketAddr) -> Result<&mut SendRequest<Full<Bytes>>, Failure> {
-        let sender = match self.sender.take() {
+        let open = match self.sender.take() {
+            // A server may close behind any answer, as behind a refusal whose request it has not read.
+            Some(mut open) => open.ready().await.is_ok().then_some(open),
+            None => None,
+        };
+        let sender = match open {
             Some(open) => open,
             None => {
                 let stream = TcpStream::connect(address).await.map_err(Failure::Connect)?;

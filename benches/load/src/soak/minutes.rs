@@ -58,10 +58,10 @@ pub fn write(out: &mut dyn io::Write, minutes: &[Minute]) -> io::Result<()> {
     )?;
     for (number, minute) in (1..).zip(minutes) {
         let whole = |spread: Option<Spread>| match spread {
-            Some(Spread { median, min, max }) => format!("{median:.0} ({min:.0} to {max:.0})"),
+            Some(Spread { median, min, max, .. }) => format!("{median:.0} ({min:.0} to {max:.0})"),
             None => "-".to_owned(),
         };
-        let mib = minute.resident_kib.map(|Spread { median, min, max }| {
+        let mib = minute.resident_kib.map(|Spread { median, min, max, .. }| {
             format!("{:.1} ({:.1} to {:.1})", median / 1024.0, min / 1024.0, max / 1024.0)
         });
         writeln!(
