@@ -78,7 +78,7 @@ impl Fault {
     }
 }
 
-const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 71\r\n\r\n\
+const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 74\r\n\r\n\
     {\"error\":{\"message\":\"the model failed\",\"type\":\"server_error\",\"code\":null}}";
 
 #[cfg(test)]

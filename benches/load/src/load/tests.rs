@@ -1,6 +1,7 @@
 //! The load generator against the fake upstream.
 
 use super::*;
+use crate::faults::Fault;
 use crate::keys::UPSTREAM_KEY;
 use crate::upstream::tests::serve_in_this_process;
 
@@ -32,6 +33,46 @@ async fn a_first_token_comes_before_the_gaps_of_its_stream() {
     let latency = connection.ask(&load).await.unwrap();
     assert!(started.elapsed() >= Scenario::Paced.upstream_time());
     assert!(latency < started.elapsed() - Scenario::Paced.upstream_time() / 2);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_has_the_first_token_and_no_connection() {
+    let address = serve_in_this_process().await;
+    let load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Paced);
+    let mut connection = Connection { sender: None, next_key: 0, key_step: 1 };
+    let latency = connection.ask_and_leave(&load).await.unwrap();
+    assert!(latency < Scenario::Paced.upstream_time() / 2);
+    assert!(connection.sender.is_none());
+}
+
+#[tokio::test]
+async fn at_a_fixed_rate_no_more_is_asked_than_it_says() {
+    let address = serve_in_this_process().await;
+    let load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain);
+    let load = Arc::new(load.paced(Pace::Every(Duration::from_millis(50))));
+    let (_, tally) = run_phase(Connection::several(2), &load, Duration::from_millis(200)).await;
+    assert_eq!(tally.failed, 0);
+    assert!((2..=10).contains(&tally.answered()), "{}", tally.answered());
+}
+
+#[tokio::test]
+async fn each_fault_of_the_upstream_is_one_to_its_client() {
+    let address = serve_in_this_process().await;
+    let patience = Duration::from_millis(100);
+    for fault in [Fault::Error, Fault::Hang, Fault::Reset, Fault::Flood] {
+        let body = Scenario::Plain.request_body_for(fault.model());
+        let load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain).asking(body);
+        let load = if fault == Fault::Hang { load.with_patience(patience) } else { load };
+        let mut connection = Connection { sender: None, next_key: 0, key_step: 1 };
+        let failure = connection.ask(&load).await.unwrap_err();
+        let is_right = match fault {
+            Fault::Error => matches!(failure, Failure::Status(StatusCode::INTERNAL_SERVER_ERROR, _)),
+            Fault::Hang => matches!(failure, Failure::TimedOut(_)),
+            Fault::Reset | Fault::Flood => matches!(failure, Failure::Http(_)),
+        };
+        assert!(is_right, "{fault:?}: {failure}");
+        assert_eq!(connection.sender.is_some(), fault == Fault::Error);
+    }
 }
 
 #[tokio::test]
