@@ -70,6 +70,11 @@ impl Identity {
         &self.files
     }
 
+    /// The certificate that clients are shown, without its chain. [`Self::load`] takes none that has not one.
+    pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.chain.first()
+    }
+
     /// What a handshake needs.
     pub fn server_config(&self) -> &Arc<ServerConfig> {
         &self.config

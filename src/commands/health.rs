@@ -12,10 +12,14 @@ use std::time::Duration;
 
 use http::Uri;
 use reqwest::StatusCode;
+use rustls::pki_types::CertificateDer;
 
 use super::{FAILED, UNUSABLE, say, tell, unusable};
 use crate::reload::Origins;
 use crate::settings::Settings;
+use certificate::OnlyThis;
+
+mod certificate;
 
 /// How long the gateway may take. It answers within milliseconds, and probes follow each other after ten seconds and more.
 pub const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,18 +33,42 @@ enum HealthFault {
     PortUnknown,
     #[error("the HTTP client cannot be built: {0}")]
     Client(reqwest::Error),
+    #[error("no TLS can be spoken: {0}")]
+    Tls(rustls::Error),
     #[error("no answer from {asked} within {PATIENCE:?}: is the gateway running, and does it listen there?")]
     Silent { asked: String },
+    #[error(
+        "{asked} shows another certificate than the file that `server.tls.cert` names: is it the gateway, and was it \
+         reloaded since the file was renewed?"
+    )]
+    OtherCertificate { asked: String },
     #[error("the gateway at {asked} takes no requests: it is stopping, or cannot work")]
     NotReady { asked: String },
     #[error("{asked} answers with status {status}, as no gateway does")]
     NoGateway { asked: String, status: StatusCode },
 }
 
+/// Whom to ask, and how to know it.
+#[derive(Debug)]
+struct Asked {
+    /// Scheme and authority.
+    base: String,
+    trust: Trust,
+}
+
+/// Which certificates are taken of who answers over TLS.
+#[derive(Debug)]
+enum Trust {
+    /// Any: the question holds no secret, and an address on the command line comes without a certificate.
+    Any,
+    /// The one that the configuration has the gateway show.
+    Configured(CertificateDer<'static>),
+}
+
 /// Asks once: the gateway at this address, else at the one that the configuration says.
 pub fn health(origins: &Origins, url: Option<&Uri>) -> ExitCode {
-    let base = match url {
-        Some(url) => from_flag(url),
+    let asked = match url {
+        Some(url) => from_flag(url).map(|base| Asked { base, trust: Trust::Any }),
         None => match origins.settings() {
             Ok(settings) => from_settings(&settings),
             Err(faults) => return unusable(&faults),
@@ -54,12 +82,14 @@ pub fn health(origins: &Origins, url: Option<&Uri>) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    match base.and_then(|base| runtime.block_on(ask(&base))) {
+    match asked.and_then(|asked| runtime.block_on(ask(asked))) {
         Ok(asked) => say(&format!("the gateway at {asked} takes requests")),
         Err(fault) => {
             let code = match fault {
                 HealthFault::NotAnAddress { .. } | HealthFault::PortUnknown => UNUSABLE,
                 HealthFault::Client(_)
+                | HealthFault::Tls(_)
+                | HealthFault::OtherCertificate { .. }
                 | HealthFault::Silent { .. }
                 | HealthFault::NotReady { .. }
                 | HealthFault::NoGateway { .. } => FAILED,
@@ -78,12 +108,18 @@ fn from_flag(url: &Uri) -> Result<String, HealthFault> {
     }
 }
 
-fn from_settings(settings: &Settings) -> Result<String, HealthFault> {
+fn from_settings(settings: &Settings) -> Result<Asked, HealthFault> {
     let listen = settings.server.listen;
-    match listen.port() {
-        0 => Err(HealthFault::PortUnknown),
-        port => Ok(format!("http://{}", SocketAddr::new(reachable(listen.ip()), port))),
+    if listen.port() == 0 {
+        return Err(HealthFault::PortUnknown);
     }
+    let address = SocketAddr::new(reachable(listen.ip()), listen.port());
+    Ok(match settings.server.tls.as_ref().and_then(|identity| identity.certificate()) {
+        None => Asked { base: format!("http://{address}"), trust: Trust::Any },
+        Some(certificate) => {
+            Asked { base: format!("https://{address}"), trust: Trust::Configured(certificate.clone()) }
+        }
+    })
 }
 
 /// Where a listener of this machine is reached from it: one on all addresses has none of its own.
@@ -95,24 +131,30 @@ fn reachable(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Asks the gateway at this base; where it was asked, if it is ready.
-async fn ask(base: &str) -> Result<String, HealthFault> {
+/// Asks whom it says; where that was, if it is ready.
+async fn ask(Asked { base, trust }: Asked) -> Result<String, HealthFault> {
     // Fails when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        // The question holds no secret, and no certificate names the loopback address that probes ask.
-        .tls_danger_accept_invalid_certs(true)
-        .build()
-        .map_err(HealthFault::Client)?;
+    let builder =
+        reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
+    let (builder, only_this) = match trust {
+        Trust::Any => (builder.tls_danger_accept_invalid_certs(true), None),
+        Trust::Configured(certificate) => {
+            let only_this = OnlyThis::new(certificate);
+            let config = only_this.client_config().map_err(HealthFault::Tls)?;
+            (builder.tls_backend_preconfigured(config), Some(only_this))
+        }
+    };
+    let client = builder.build().map_err(HealthFault::Client)?;
     let asked = format!("{base}/readyz");
     let answer = client.get(&asked).send().await;
     match answer.map(|answer| answer.status()) {
-        Ok(StatusCode::OK) => Ok(base.to_owned()),
-        Ok(StatusCode::SERVICE_UNAVAILABLE) => Err(HealthFault::NotReady { asked: base.to_owned() }),
+        Ok(StatusCode::OK) => Ok(base),
+        Ok(StatusCode::SERVICE_UNAVAILABLE) => Err(HealthFault::NotReady { asked: base }),
         Ok(status) => Err(HealthFault::NoGateway { asked, status }),
+        Err(_) if only_this.is_some_and(|only_this| only_this.another_was_shown()) => {
+            Err(HealthFault::OtherCertificate { asked: base })
+        }
         Err(_) => Err(HealthFault::Silent { asked }),
     }
 }

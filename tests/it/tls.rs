@@ -387,3 +387,27 @@ fn check_tells_what_is_wrong_with_a_pair_and_when_it_ends() {
     assert_eq!(ran.code, 2);
     assert!(ran.told.contains("server.tls.key: missing; write the file of its private key"), "{}", ran.told);
 }
+
+#[tokio::test]
+async fn health_by_the_settings_asks_over_tls_and_takes_the_configured_certificate_alone() {
+    let (folder, pair) = (Folder::new(), Pair::new());
+    let toml =
+        "[server.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n[clients]\nwatch = false\n[providers.echo]\n";
+    folder.write("gateway.toml", toml);
+    pair.write(&folder.0);
+    let program = Program::start(&folder.0).await;
+    let health = || {
+        let mut command = command(&folder.0, &["health"]);
+        command.env("GATEWAY_LISTEN", program.address());
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let asked = health().await.unwrap();
+    let expected = format!("the gateway at https://{} takes requests\n", program.address());
+    assert_eq!(String::from_utf8_lossy(&asked.stdout), expected, "{asked:?}");
+
+    // A pair that the running gateway does not show yet; to the probe it might be anybody.
+    Pair::new().write(&folder.0);
+    let asked = health().await.unwrap();
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+    assert!(String::from_utf8_lossy(&asked.stderr).contains("another certificate"), "{asked:?}");
+}

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use gateway_testkit::deadline::patiently;
 use gateway_testkit::fake_upstream::Greeting;
 use gateway_testkit::{BlackHole, FakeUpstream, Reply, TestGateway, chat_request};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 /// Well above what one call may hold (an event of 16 MiB) and what both sockets' buffers take.
 const BOUNDED: u64 = 64 << 20;
@@ -52,6 +55,31 @@ async fn a_large_request_survives_a_stale_connection_too() {
         assert_eq!(answer.status, 200, "call {nth}: {}", answer.text());
     }
     assert_eq!(upstream.requests(), 4);
+    gateway.ends_quiet().await;
+}
+
+/// What is written and never read lies in both sockets' buffers, which grow to some megabytes.
+#[tokio::test]
+async fn an_answer_whose_headers_do_not_end_is_given_up_early() {
+    const GIVEN_UP: usize = 16 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let flood = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let piece = "x-flood: 0123456789abcdef0123456789abcdef\r\n".repeat(1_000);
+        let mut written = socket.write(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        while written < BOUNDED as usize && socket.write_all(piece.as_bytes()).await.is_ok() {
+            written += piece.len();
+        }
+        written
+    });
+    let gateway = TestGateway::at(&url).toml("[retries]\nmax_attempts = 1\n").metered("ada").start().await;
+    let answer = gateway.ask(&chat_request("ada", "hi", false)).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(answer.text().contains("not valid HTTP"), "{}", answer.text());
+    let written = patiently("the flood to be cut off", flood).await.unwrap();
+    assert!(written < GIVEN_UP, "{written} bytes were taken");
+    assert_eq!(gateway.tokens_used("ada").await, 0);
     gateway.ends_quiet().await;
 }
 

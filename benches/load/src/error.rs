@@ -54,10 +54,17 @@ pub enum LoadError {
     UnknownKeyServed(TargetKind),
     /// A gateway that must write its accounts has no ledger file, or one that must not has one.
     LedgerNotAsSaid {
-        /// Which target.
-        target: TargetKind,
+        /// Which one.
+        server: &'static str,
         /// Whether the file is there.
         found: bool,
+    },
+    /// A gateway that all depends on answered wrongly when it was tried once before the run.
+    NotUsable {
+        /// What was asked.
+        asked: &'static str,
+        /// What was wrong.
+        failure: Failure,
     },
     /// Neither nginx, nor the gateway, nor the bare upstream was left to measure.
     NothingToMeasure,
@@ -112,14 +119,17 @@ impl fmt::Display for LoadError {
                     target.title()
                 )
             }
-            Self::LedgerNotAsSaid { target, found } => {
+            Self::LedgerNotAsSaid { server, found } => {
                 write!(
                     out,
                     "{} has {} ledger in its data folder, so it is not what it is called and is not measured; \
                      was another binary meant by --gateway?",
-                    target.title(),
+                    server,
                     if *found { "a" } else { "no" }
                 )
+            }
+            Self::NotUsable { asked, failure } => {
+                write!(out, "the gateway answers {asked} wrongly, so nothing is measured: {failure}")
             }
             Self::NothingToMeasure => write!(out, "nothing is left to measure; name more --targets"),
             Self::TimeLimit(limit) => {
@@ -134,7 +144,7 @@ impl std::error::Error for LoadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } | Self::NotRunnable { source, .. } => Some(source),
-            Self::WrongAnswer { failure, .. } => Some(failure),
+            Self::WrongAnswer { failure, .. } | Self::NotUsable { failure, .. } => Some(failure),
             Self::NoProc
             | Self::NoHashes
             | Self::BuildFailed(_)

@@ -1,8 +1,8 @@
-//! This project's gateway as it is measured: built for release, a thousand clients, every limit on; as it is,
-//! without its ledger, or translating.
+//! This project's gateway as it is measured: built for release, a thousand clients, every limit on; as it is, or with
+//! one thing that is different.
 //!
 //! Owns     the configuration and client files of each gateway of a run, and its process.
-//! Called   by [`crate::bench`], once for each [`Variant`] that is wanted.
+//! Called   by [`crate::bench`], once for each [`Variant`] that is wanted, and by the runs that need one of their own.
 //! Bounded  by [`BUILD_LIMIT`] for the build and the start limit of every server.
 //! Fails    as [`LoadError`] when it does not build, or does not say where it listens; then with the end
 //!          of its log. A ledger that is there and should not be, or the reverse, is an error too: the
@@ -20,6 +20,8 @@ use crate::error::LoadError;
 use crate::keys::{CLIENTS, UPSTREAM_KEY, client_id, hashes};
 use crate::load::TargetKind;
 use crate::run_folder::RunFolder;
+use crate::say;
+use crate::scenario::Scenario;
 use crate::server_process::{ServerProcess, Stop};
 
 /// How long a release build may take; a clean one takes some minutes on two cores.
@@ -41,11 +43,16 @@ pub enum Variant {
     WithoutLedger,
     /// Its upstream speaks Anthropic's protocol, its clients OpenAI's; all else as it is by default.
     Translating,
+    /// Nothing is asked again.
+    WithoutFailover,
+    /// Each workload's model has three targets, and each target's provider two keys.
+    Pooled,
 }
 
 impl Variant {
     /// All, in the order they are started.
-    pub const ALL: [Self; 3] = [Self::Passing, Self::WithoutLedger, Self::Translating];
+    pub const ALL: [Self; 5] =
+        [Self::Passing, Self::WithoutLedger, Self::Translating, Self::WithoutFailover, Self::Pooled];
 
     /// The target that the gateway is then.
     pub fn target(self) -> TargetKind {
@@ -53,25 +60,86 @@ impl Variant {
             Self::Passing => TargetKind::Gateway,
             Self::WithoutLedger => TargetKind::NoLedger,
             Self::Translating => TargetKind::Translated,
+            Self::WithoutFailover => TargetKind::NoFailover,
+            Self::Pooled => TargetKind::Pool,
         }
     }
 
-    fn has_ledger(self) -> bool {
-        self != Self::WithoutLedger
+    /// What to start, before this upstream.
+    pub fn setup(self, upstream: SocketAddr) -> Setup {
+        let config = match self {
+            Self::Passing => provider("openai", "openai", upstream),
+            Self::WithoutLedger => {
+                provider("openai", "openai", upstream) + "\n[ledger]\ndurability = \"none\"\n"
+            }
+            Self::Translating => provider("anthropic", "anthropic", upstream),
+            Self::WithoutFailover => {
+                provider("openai", "openai", upstream) + "\n[retries]\nmax_attempts = 1\n"
+            }
+            Self::Pooled => pool(upstream),
+        };
+        let target = self.target();
+        Setup { name: target.name(), title: target.title(), config, has_ledger: self != Self::WithoutLedger }
     }
+}
 
-    /// Its provider's kind, which is the provider's name too.
-    fn provider(self) -> &'static str {
-        match self {
-            Self::Passing | Self::WithoutLedger => "openai",
-            Self::Translating => "anthropic",
+/// A gateway to start.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its folder within the run's.
+    pub name: &'static str,
+    /// What people read, in errors.
+    pub title: &'static str,
+    /// Its `gateway.toml`; [`provider`] writes the tables in it.
+    pub config: String,
+    /// Whether it must write its accounts.
+    pub has_ledger: bool,
+}
+
+/// A provider for every model whose name has no slash; all else as it is by default.
+pub fn provider(name: &str, kind: &str, upstream: SocketAddr) -> String {
+    format!(
+        r#"[providers.{name}]
+kind = "{kind}"
+base_url = "http://{upstream}/v1"
+api_key_file = "{KEY_FILE}"
+models = ["*"]
+"#
+    )
+}
+
+/// Three providers with two keys each, all of them the same upstream, and an alias over them for every workload.
+fn pool(upstream: SocketAddr) -> String {
+    let names = ["first", "second", "third"];
+    let key = |provider: &str, key: &str| {
+        format!("[[providers.{provider}.keys]]\nname = \"{key}\"\napi_key_file = \"{KEY_FILE}\"\n")
+    };
+    let providers = names.map(|name| {
+        let table = format!("[providers.{name}]\nkind = \"openai\"\nbase_url = \"http://{upstream}/v1\"\n");
+        table + &key(name, "a") + &key(name, "b")
+    });
+    let aliases = Scenario::ALL.map(|scenario| {
+        let model = scenario.model();
+        let targets = names.map(|name| format!("\"{name}/{model}\"")).join(", ");
+        format!("[models.\"{model}\"]\ntargets = [{targets}]\n")
+    });
+    providers.concat() + &aliases.concat()
+}
+
+/// The binary that is given, else what the sources say now, built.
+pub async fn program(given: Option<&Path>) -> Result<PathBuf, LoadError> {
+    match given {
+        Some(given) => Ok(given.to_owned()),
+        None => {
+            say("building the gateway: cargo build --release");
+            build().await
         }
     }
 }
 
 /// Runs `cargo build --release` for the gateway, which does nothing when it is built already, and gives
 /// the binary that cargo names: so what is measured is what the sources say now.
-pub async fn build() -> Result<PathBuf, LoadError> {
+async fn build() -> Result<PathBuf, LoadError> {
     let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
     let build = tokio::process::Command::new(&cargo)
@@ -101,22 +169,20 @@ fn executable(messages: &str) -> Option<PathBuf> {
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
-/// Starts the gateway in front of `upstream` and waits until it says where it listens. It runs in a folder
+/// Starts a gateway and waits until it says where it listens. It runs in a folder
 /// of its own within the run's, with an empty environment, so that no `.env`, no variable of the caller's
 /// and no other gateway of the run changes it.
 pub async fn start(
     program: &Path,
     run_folder: &RunFolder,
-    upstream: SocketAddr,
-    variant: Variant,
+    setup: &Setup,
 ) -> Result<(ServerProcess, SocketAddr), LoadError> {
-    let target = variant.target();
-    let folder = run_folder.path().join(target.name());
+    let folder = run_folder.path().join(setup.name);
     fs::create_dir(&folder).map_err(LoadError::io("making a gateway's folder"))?;
     write_clients(&folder, &hashes(&folder).await?).map_err(LoadError::io("writing client files"))?;
     let write = |name: &str, text: String| fs::write(folder.join(name), text);
     write(KEY_FILE, UPSTREAM_KEY.to_owned()).map_err(LoadError::io("writing the upstream's key"))?;
-    write("gateway.toml", config(upstream, variant))
+    write("gateway.toml", setup.config.clone())
         .map_err(LoadError::io("writing the gateway's configuration"))?;
     let log = File::create(folder.join(LOG)).map_err(LoadError::io("making the gateway's log file"))?;
 
@@ -135,31 +201,14 @@ pub async fn start(
     let line = server.first_line().await;
     let address = line.as_deref().and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
     let Some(address) = address else {
-        let log = run_folder.log_tail(Path::new(target.name()).join(LOG));
-        return Err(LoadError::NotServing { server: target.title(), log });
+        let log = run_folder.log_tail(Path::new(setup.name).join(LOG));
+        return Err(LoadError::NotServing { server: setup.title, log });
     };
     let found = folder.join(LEDGER_FILE).exists();
-    if found != variant.has_ledger() {
-        return Err(LoadError::LedgerNotAsSaid { target, found });
+    if found != setup.has_ledger {
+        return Err(LoadError::LedgerNotAsSaid { server: setup.title, found });
     }
     Ok((server, address))
-}
-
-/// One provider for every model; all else as it is by default, but for the ledger where it is off.
-fn config(upstream: SocketAddr, variant: Variant) -> String {
-    let kind = variant.provider();
-    let provider = format!(
-        r#"[providers.{kind}]
-kind = "{kind}"
-base_url = "http://{upstream}/v1"
-api_key_file = "{KEY_FILE}"
-models = ["*"]
-"#
-    );
-    match variant.has_ledger() {
-        true => provider,
-        false => provider + "\n[ledger]\ndurability = \"none\"\n",
-    }
 }
 
 fn write_clients(folder: &Path, hashes: &[String]) -> std::io::Result<()> {
@@ -179,7 +228,7 @@ fn client(id: &str, hash: &str) -> Value {
         "name": format!("Load client {id}"),
         "credentials": [{"type": "api_key", "hash": format!("sha256:{hash}")}],
         "allowed_endpoints": ["*"],
-        "allowed_providers": ["openai", "anthropic"],
+        "allowed_providers": ["*"],
         "allowed_models": ["*"],
         "rate_limit": {
             "requests_per_minute": 1_000_000_000_u64,
@@ -207,10 +256,14 @@ not json
     #[test]
     fn each_variant_differs_from_the_passing_one_in_one_thing() {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
-        let [passing, without_ledger, translating] = Variant::ALL.map(|variant| config(upstream, variant));
+        let [passing, without_ledger, translating, without_failover, pooled] =
+            Variant::ALL.map(|variant| variant.setup(upstream).config);
         assert_eq!(without_ledger.strip_prefix(&passing), Some("\n[ledger]\ndurability = \"none\"\n"));
+        assert_eq!(without_failover.strip_prefix(&passing), Some("\n[retries]\nmax_attempts = 1\n"));
         assert_eq!(translating, passing.replace("openai", "anthropic"));
         assert!(!passing.contains("ledger"));
+        assert_eq!(pooled.matches("[[providers.").count(), 6);
+        assert_eq!(pooled.matches("targets = ").count(), Scenario::ALL.len());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The load generator: connections that ask, one request after the other, and check every answer.
 //!
 //! Owns     the client side of a cell: its connections and what they measured.
-//! Called   by [`crate::bench`] with a target, a workload and a time.
+//! Called   by [`crate::bench`] and the other runs with a target, a workload and a time.
 //! Bounded  by [`ANSWER_LIMIT`] per request and [`FAILURES_MAX`] per connection and phase.
 //! Fails    never as a whole: each request that did not get exactly the bytes it must get is counted as a
 //!          [`Failure`], and its connection is opened anew.
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::expected::Expected;
 use crate::scenario::Scenario;
 
-/// How long one answer may take: thirty times the longest workload's.
+/// How long one answer may take unless a run says otherwise: thirty times the longest workload's.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// After so many failures a connection rests until the phase ends: a target that is down is not hammered.
@@ -44,6 +44,10 @@ pub enum TargetKind {
     NoLedger,
     /// The same gateway before an upstream that speaks Anthropic's API: what it costs to translate.
     Translated,
+    /// The same gateway with `max_attempts = 1`, so that nothing is ever asked again.
+    NoFailover,
+    /// The same gateway whose models have three targets with two keys each.
+    Pool,
 }
 
 impl TargetKind {
@@ -55,6 +59,8 @@ impl TargetKind {
             Self::Gateway => "gateway",
             Self::NoLedger => "no-ledger",
             Self::Translated => "translated",
+            Self::NoFailover => "no-failover",
+            Self::Pool => "pool",
         }
     }
 
@@ -63,6 +69,8 @@ impl TargetKind {
         match self {
             Self::NoLedger => "gateway without its ledger",
             Self::Translated => "gateway, translating",
+            Self::NoFailover => "gateway with `max_attempts = 1`",
+            Self::Pool => "gateway, 3 targets with 2 keys each",
             Self::Direct | Self::Nginx | Self::Gateway => self.name(),
         }
     }
@@ -86,23 +94,62 @@ pub struct Target {
 pub struct Load {
     target: Target,
     host: HeaderValue,
-    scenario: Scenario,
+    /// How long an answer takes because its upstream takes that long.
+    upstream_time: Duration,
     request_body: Bytes,
     expected: Expected,
+    patience: Duration,
+    pace: Pace,
+}
+
+/// When a connection asks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As soon as it has its answer.
+    AtOnce,
+    /// So long after it asked last, so that the load is the same however fast the target is. Where the answer takes
+    /// longer it asks at once, and the load is less.
+    Every(Duration),
 }
 
 impl Load {
-    /// Prepares a workload against a target.
+    /// Prepares a workload against a target: each connection asks again at once.
     pub fn new(target: Target, scenario: Scenario) -> Self {
         let host = HeaderValue::from_str(&target.address.to_string())
             .unwrap_or(HeaderValue::from_static("127.0.0.1"));
         let expected = match target.kind {
-            TargetKind::Direct | TargetKind::Nginx | TargetKind::Gateway | TargetKind::NoLedger => {
-                scenario.passed()
-            }
             TargetKind::Translated => scenario.translated(),
+            TargetKind::Direct
+            | TargetKind::Nginx
+            | TargetKind::Gateway
+            | TargetKind::NoLedger
+            | TargetKind::NoFailover
+            | TargetKind::Pool => scenario.passed(),
         };
-        Self { target, host, scenario, request_body: scenario.request_body(), expected }
+        Self {
+            target,
+            host,
+            upstream_time: scenario.upstream_time(),
+            request_body: scenario.request_body(),
+            expected,
+            patience: ANSWER_LIMIT,
+            pace: Pace::AtOnce,
+        }
+    }
+
+    /// The same with another body.
+    pub fn asking(self, request_body: Bytes) -> Self {
+        Self { request_body, ..self }
+    }
+
+    /// The same at another pace.
+    pub fn paced(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// The same for clients that wait for an answer no longer than this.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     fn request(&self, authorization: HeaderValue) -> Request<Full<Bytes>> {
@@ -138,8 +185,8 @@ pub enum Failure {
         /// How many there must be.
         expected: usize,
     },
-    /// No whole answer within [`ANSWER_LIMIT`].
-    TimedOut,
+    /// No whole answer within the time the client gives it.
+    TimedOut(Duration),
 }
 
 impl fmt::Display for Failure {
@@ -155,7 +202,7 @@ impl fmt::Display for Failure {
             Self::Short { received, expected } => {
                 write!(out, "the body ended after {received} of {expected} bytes")
             }
-            Self::TimedOut => write!(out, "no whole answer within {} s", ANSWER_LIMIT.as_secs()),
+            Self::TimedOut(patience) => write!(out, "no whole answer within {patience:?}"),
         }
     }
 }
@@ -184,7 +231,12 @@ impl Connection {
     }
 
     async fn open(&mut self, address: SocketAddr) -> Result<&mut SendRequest<Full<Bytes>>, Failure> {
-        let sender = match self.sender.take() {
+        let open = match self.sender.take() {
+            // A server may close behind any answer, as behind a refusal whose request it has not read.
+            Some(mut open) => open.ready().await.is_ok().then_some(open),
+            None => None,
+        };
+        let sender = match open {
             Some(open) => open,
             None => {
                 let stream = TcpStream::connect(address).await.map_err(Failure::Connect)?;
@@ -201,20 +253,42 @@ impl Connection {
     }
 
     /// One request with the next key, and its latency.
-    async fn ask(&mut self, load: &Load) -> Result<Duration, Failure> {
+    pub async fn ask(&mut self, load: &Load) -> Result<Duration, Failure> {
+        self.ask_until(load, Until::End).await
+    }
+
+    /// The same, but the connection is closed as soon as the latency is taken, with the rest of the answer to come.
+    pub async fn ask_and_leave(&mut self, load: &Load) -> Result<Duration, Failure> {
+        let outcome = self.ask_until(load, Until::Latency).await;
+        self.sender = None;
+        outcome
+    }
+
+    async fn ask_until(&mut self, load: &Load, until: Until) -> Result<Duration, Failure> {
         let keys = &load.target.authorizations;
         let authorization = keys[self.next_key % keys.len()].clone();
         self.next_key += self.key_step;
         let exchange = async {
             let sender = self.open(load.target.address).await?;
-            exchange(sender, load, authorization).await
+            exchange(sender, load, authorization, until).await
         };
-        let outcome = tokio::time::timeout(ANSWER_LIMIT, exchange).await.unwrap_or(Err(Failure::TimedOut));
-        if outcome.is_err() {
+        let outcome = tokio::time::timeout(load.patience, exchange).await;
+        let outcome = outcome.unwrap_or(Err(Failure::TimedOut(load.patience)));
+        // Behind a status with its body the connection is as good as before.
+        if !matches!(outcome, Ok(_) | Err(Failure::Status(..))) {
             self.sender = None;
         }
         outcome
     }
+}
+
+/// How much of an answer a client takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// What the latency is measured to.
+    Latency,
+    /// All.
+    End,
 }
 
 /// Sends one request and compares the answer with what it must be as it comes.
@@ -222,6 +296,7 @@ async fn exchange(
     sender: &mut SendRequest<Full<Bytes>>,
     load: &Load,
     authorization: HeaderValue,
+    until: Until,
 ) -> Result<Duration, Failure> {
     let request = load.request(authorization);
     let started = Instant::now();
@@ -237,8 +312,11 @@ async fn exchange(
     while let Some(frame) = response.body_mut().frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         comparison.take(&data).map_err(|at| Failure::Differs { at })?;
-        if latency.is_none() && comparison.is_past_latency() {
-            latency = Some(started.elapsed());
+        if comparison.is_past_latency() {
+            let latency = *latency.get_or_insert_with(|| started.elapsed());
+            if until == Until::Latency {
+                return Ok(latency);
+            }
         }
     }
     match latency {
@@ -267,7 +345,8 @@ impl Tally {
         self.latencies.len()
     }
 
-    fn count(&mut self, outcome: Result<Duration, Failure>) {
+    /// Counts one request.
+    pub fn count(&mut self, outcome: Result<Duration, Failure>) {
         match outcome {
             Ok(latency) => self.latencies.push(latency),
             Err(failure) => {
@@ -277,7 +356,8 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    /// Counts what another did too.
+    pub fn add(&mut self, other: Self) {
         self.per_second += other.per_second;
         self.latencies.extend(other.latencies);
         self.failed += other.failed;
@@ -289,7 +369,8 @@ impl Tally {
 /// target CPU time within the phase is counted, and none beyond. Every connection asks at least once.
 /// Gives the connections back for the next phase.
 ///
-/// Starts are spread over the time that an answer takes by itself, so that paced streams are not in step.
+/// Starts are spread over the time that an answer takes by itself, or the time between two requests, so that
+/// connections are not in step.
 pub async fn run_phase(
     connections: Vec<Connection>,
     load: &Arc<Load>,
@@ -297,7 +378,11 @@ pub async fn run_phase(
 ) -> (Vec<Connection>, Tally) {
     let started = Instant::now();
     // A u16 made the number of connections.
-    let spread = load.scenario.upstream_time() / u32::try_from(connections.len().max(1)).unwrap_or(u32::MAX);
+    let time_of_one = match load.pace {
+        Pace::AtOnce => load.upstream_time,
+        Pace::Every(period) => period,
+    };
+    let spread = time_of_one / u32::try_from(connections.len().max(1)).unwrap_or(u32::MAX);
     let mut running = JoinSet::new();
     for (delay, connection) in
         std::iter::successors(Some(Duration::ZERO), |last| Some(*last + spread)).zip(connections)
@@ -321,10 +406,17 @@ async fn ask_until(
 ) -> (Connection, Tally) {
     tokio::time::sleep_until(start.into()).await;
     let started = Instant::now();
+    let mut next = started;
     let mut tally = Tally::default();
     loop {
         tally.count(connection.ask(&load).await);
-        if Instant::now() >= end || tally.failed >= FAILURES_MAX {
+        if let Pace::Every(period) = load.pace {
+            next = (next + period).max(Instant::now());
+            if next < end {
+                tokio::time::sleep_until(next.into()).await;
+            }
+        }
+        if next.max(Instant::now()) >= end || tally.failed >= FAILURES_MAX {
             break;
         }
     }
@@ -339,84 +431,4 @@ pub async fn try_once(load: &Load) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::UPSTREAM_KEY;
-    use crate::upstream::tests::serve_in_this_process;
-
-    const ALL: [Scenario; 3] = [Scenario::Plain, Scenario::Stream, Scenario::Paced];
-
-    fn direct(address: SocketAddr, key: &str) -> Target {
-        let authorization = HeaderValue::from_str(&format!("Bearer {key}")).unwrap();
-        Target { kind: TargetKind::Direct, address, pid: None, authorizations: Arc::new([authorization]) }
-    }
-
-    #[tokio::test]
-    async fn every_workload_is_answered_as_it_must_be_on_connections_that_stay_open() {
-        let address = serve_in_this_process().await;
-        for scenario in ALL {
-            let load = Arc::new(Load::new(direct(address, UPSTREAM_KEY), scenario));
-            let (connections, first) = run_phase(Connection::several(3), &load, Duration::ZERO).await;
-            assert_eq!((first.answered(), first.failed), (3, 0), "{scenario:?}: {:?}", first.first_failure);
-            assert!(connections.iter().all(|connection| connection.sender.is_some()));
-            let (_, second) = run_phase(connections, &load, Duration::ZERO).await;
-            assert_eq!(
-                (second.answered(), second.failed),
-                (3, 0),
-                "{scenario:?}: {:?}",
-                second.first_failure
-            );
-            assert!(second.per_second > 0.0);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_first_token_comes_before_the_gaps_of_its_stream() {
-        let address = serve_in_this_process().await;
-        let load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Paced);
-        let started = Instant::now();
-        let mut connection = Connection { sender: None, next_key: 0, key_step: 1 };
-        let latency = connection.ask(&load).await.unwrap();
-        assert!(started.elapsed() >= Scenario::Paced.upstream_time());
-        assert!(latency < started.elapsed() - Scenario::Paced.upstream_time() / 2);
-    }
-
-    #[tokio::test]
-    async fn a_wrong_key_is_a_failure_with_its_status() {
-        let address = serve_in_this_process().await;
-        let load = Load::new(direct(address, "somebody-elses"), Scenario::Plain);
-        let failure = try_once(&load).await.unwrap_err();
-        assert!(matches!(failure, Failure::Status(StatusCode::UNAUTHORIZED, _)), "{failure}");
-    }
-
-    #[tokio::test]
-    async fn an_answer_with_other_bytes_is_a_failure_that_says_where() {
-        let address = serve_in_this_process().await;
-        let mut load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Stream);
-        let mut other = String::from_utf8(load.expected.body().to_vec()).unwrap();
-        other.replace_range(700..701, "~");
-        load.expected = Expected::new(&other, "");
-        let failure = try_once(&load).await.unwrap_err();
-        assert!(matches!(failure, Failure::Differs { at: 700 }), "{failure}");
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_ends_early_is_a_failure() {
-        let address = serve_in_this_process().await;
-        let mut load = Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain);
-        let body = String::from_utf8(load.expected.body().to_vec()).unwrap();
-        load.expected = Expected::new(&body, "more");
-        let failure = try_once(&load).await.unwrap_err();
-        assert!(matches!(failure, Failure::Short { .. }), "{failure}");
-    }
-
-    #[tokio::test]
-    async fn a_target_that_is_down_is_tried_a_bounded_number_of_times() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
-        let load = Arc::new(Load::new(direct(address, UPSTREAM_KEY), Scenario::Plain));
-        let (_, tally) = run_phase(Connection::several(2), &load, ANSWER_LIMIT).await;
-        assert_eq!((tally.answered(), tally.failed), (0, 2 * FAILURES_MAX));
-    }
-}
+mod tests;

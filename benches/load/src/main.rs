@@ -1,23 +1,31 @@
-//! `gateway-load`: what the gateway costs beside nginx, measured in one interleaved run.
+//! `gateway-load`: what the gateway costs beside nginx, measured in one interleaved run; and by name, how soon the
+//! first token comes, how far a provider's trouble reaches, and whether the gateway holds more and more.
 //!
-//! Owns     the flags, the runtime and the exit code; [`mod@bench`] is the run itself.
+//! Owns     the flags, the runtime and the exit code; each run has a file of its own, [`mod@bench`] that without a name.
 //! Called   as `cargo run --release -p gateway-load`; the README beside it says how to read the result.
 //! Bounded  by a time limit worked out from the flags; it ends by itself.
-//! Fails    with exit code 1 when it cannot measure, or when a single answer was not what it must be;
-//!          with 130 when a signal stopped it. Its child processes end with it in every case.
+//! Fails    with exit code 1 when it cannot measure, when a single answer was not what it must be, or when a soak was
+//!          not flat; with 130 when a signal stopped it. Its child processes end with it in every case.
 
 mod bench;
 mod cpu;
 mod error;
 mod expected;
+mod faults;
+mod figures;
+mod first_token;
 mod gateway;
+mod isolation;
 mod keys;
 mod load;
 mod nginx;
+mod process_watch;
 mod report;
 mod run_folder;
 mod scenario;
 mod server_process;
+mod servers;
+mod soak;
 mod upstream;
 
 use std::io::Write;
@@ -25,17 +33,38 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::LoadError;
 use crate::load::TargetKind;
 use crate::report::Report;
 use crate::scenario::Scenario;
 
-/// Measures this gateway (also without its ledger, and translating), nginx and the bare upstream in one interleaved run.
+/// Measures this gateway (also without its ledger, and translating), nginx and the bare upstream in one interleaved
+/// run; or what a command names.
 #[derive(Debug, Parser)]
-#[command(name = "gateway-load", version)]
-pub struct Flags {
+#[command(name = "gateway-load", version, args_conflicts_with_subcommands = true)]
+struct Flags {
+    #[command(subcommand)]
+    run: Option<Run>,
+    #[command(flatten)]
+    compare: CompareFlags,
+    /// Be the fake upstream until standard input closes (the harness starts itself this way)
+    #[arg(long, hide = true)]
+    serve_upstream: bool,
+}
+
+/// What is measured beside the price of a request.
+#[derive(Debug, Subcommand)]
+enum Run {
+    FirstToken(first_token::Flags),
+    Isolation(isolation::Flags),
+    Soak(soak::Flags),
+}
+
+/// The flags of the run that has no name.
+#[derive(Debug, Args)]
+pub struct CompareFlags {
     /// How long one cell (a target under a workload) is measured, in seconds
     #[arg(long, default_value = "3", value_parser = seconds)]
     seconds: Duration,
@@ -65,9 +94,6 @@ pub struct Flags {
     /// A gateway binary to measure instead of building this project's
     #[arg(long, value_name = "FILE")]
     gateway: Option<PathBuf>,
-    /// Be the fake upstream until standard input closes (the harness starts itself this way)
-    #[arg(long, hide = true)]
-    serve_upstream: bool,
 }
 
 /// How a report is written.
@@ -91,10 +117,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn main() -> ExitCode {
     let mut flags = Flags::parse();
     // Named twice is meant once; and what comes first in a round does not depend on the command line.
-    flags.targets.sort_unstable();
-    flags.targets.dedup();
-    flags.scenarios.sort_unstable();
-    flags.scenarios.dedup();
+    flags.compare.targets.sort_unstable();
+    flags.compare.targets.dedup();
+    flags.compare.scenarios.sort_unstable();
+    flags.compare.scenarios.dedup();
     let outcome = if flags.serve_upstream { upstream::serve_until_stdin_closes() } else { measure(&flags) };
     match outcome {
         Ok(code) => code,
@@ -108,18 +134,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the benchmark and writes its report; a report with failed requests is written too, with exit code 1.
+/// Runs what the flags name and writes its report; a report with failures is written too, with exit code 1.
 fn measure(flags: &Flags) -> Result<ExitCode, LoadError> {
     let runtime = load_runtime().map_err(LoadError::io("starting the load generator's threads"))?;
-    let report = runtime.block_on(async {
+    runtime.block_on(async {
         tokio::select! {
             biased;
             () = interrupted() => Err(LoadError::Interrupted),
-            report = bench::run(flags) => report,
+            code = run(flags) => code,
         }
-    })?;
-    write_report(&report, flags.format).map_err(LoadError::io("writing the report"))?;
-    Ok(if report.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+async fn run(flags: &Flags) -> Result<ExitCode, LoadError> {
+    let mut out = std::io::stdout();
+    match &flags.run {
+        Some(Run::FirstToken(flags)) => first_token::run(flags, &mut out).await,
+        Some(Run::Isolation(flags)) => isolation::run(flags, &mut out).await,
+        Some(Run::Soak(flags)) => soak::run(flags, &mut out).await,
+        None => {
+            let report = bench::run(&flags.compare).await?;
+            write_report(&report, flags.compare.format).map_err(LoadError::io("writing the report"))?;
+            Ok(if report.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
 }
 
 /// Half the cores, at least one: the load generator and the fake upstream share the machine with what is

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::figures::{Spread, percentile_ms, rounded};
 use crate::load::{Tally, TargetKind};
 use crate::scenario::Scenario;
 
@@ -65,59 +66,6 @@ impl Cell {
             p99_ms: percentile_ms(&latencies, 99),
         }
     }
-}
-
-/// The nearest-rank percentile: the smallest latency that at least `percent` of all do not exceed.
-fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.checked_sub(1)?).map(|latency| latency.as_secs_f64() * 1e3)
-}
-
-/// A figure over the rounds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    /// `None` when no round has the figure.
-    fn of(mut figures: Vec<f64>) -> Option<Self> {
-        figures.sort_unstable_by(f64::total_cmp);
-        let (min, max) = (*figures.first()?, *figures.last()?);
-        let middle = figures.len() / 2;
-        let median = if figures.len() % 2 == 1 {
-            figures[middle]
-        } else {
-            (figures[middle - 1] + figures[middle]) / 2.0
-        };
-        Some(Self { median, min, max })
-    }
-
-    fn to_json(self) -> Value {
-        json!({"median": rounded(self.median), "min": rounded(self.min), "max": rounded(self.max)})
-    }
-
-    /// `18.9 (17.9 to 20.0)`
-    fn to_text(self) -> String {
-        format!("{} ({} to {})", short(self.median), short(self.min), short(self.max))
-    }
-}
-
-/// Three digits that count: what the measuring is good for.
-fn short(figure: f64) -> String {
-    match figure.abs() {
-        size if size >= 100.0 => format!("{figure:.0}"),
-        size if size >= 10.0 => format!("{figure:.1}"),
-        size if size >= 1.0 => format!("{figure:.2}"),
-        _ => format!("{figure:.3}"),
-    }
-}
-
-/// Microseconds, where the figure is in milliseconds; more digits are noise.
-fn rounded(figure: f64) -> f64 {
-    (figure * 1e3).round() / 1e3
 }
 
 /// One line of a table.
@@ -193,6 +141,13 @@ impl Machine {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { cores, processor: model.to_owned(), nginx, share_of_others }
     }
+
+    /// What stands above a table.
+    pub fn write_text(&self, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
+        let Self { cores, processor, nginx, share_of_others } = self;
+        writeln!(out, "{cores} cores, {processor}; {}", nginx.as_deref().unwrap_or("no nginx"))?;
+        writeln!(out, "other programs used {:.1} % of the machine meanwhile", share_of_others * 100.0)
+    }
 }
 
 /// A whole run.
@@ -218,9 +173,7 @@ impl Report {
 
     /// The table for people.
     pub fn write_text(&self, out: &mut impl io::Write) -> io::Result<()> {
-        let Machine { cores, processor, nginx, share_of_others } = &self.machine;
-        writeln!(out, "{cores} cores, {processor}; {}", nginx.as_deref().unwrap_or("no nginx"))?;
-        writeln!(out, "other programs used {:.1} % of the machine meanwhile", share_of_others * 100.0)?;
+        self.machine.write_text(out)?;
         writeln!(
             out,
             "rounds: {} of {} s per cell, interleaved; median (smallest to largest) over the rounds",

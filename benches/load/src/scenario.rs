@@ -51,6 +51,9 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    /// All, in the order they are measured.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Stream, Self::Paced];
+
     /// Its name on the command line and in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -108,7 +111,7 @@ impl Scenario {
     }
 
     /// The model asked for; the fake upstream knows by it what to answer.
-    fn model(self) -> &'static str {
+    pub fn model(self) -> &'static str {
         match self {
             Self::Plain => "load-plain",
             Self::Stream => "load-stream",
@@ -118,11 +121,15 @@ impl Scenario {
 
     /// The body of the request: a cap on the output, as most callers give one, and `stream` where meant.
     pub fn request_body(self) -> Bytes {
+        self.request_body_for(self.model())
+    }
+
+    /// The same for a model under another name, which the fake upstream must know.
+    pub fn request_body_for(self, model: &str) -> Bytes {
         let stream = if self == Self::Plain { "" } else { r#","stream":true"# };
         let prompt = text(PROMPT_BYTES);
         Bytes::from(format!(
-            r#"{{"model":"{}","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":256,"temperature":0.7{stream}}}"#,
-            self.model(),
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":256,"temperature":0.7{stream}}}"#,
         ))
     }
 
@@ -150,9 +157,7 @@ impl Scenario {
 
     /// The workload a request body asks for. Only the three models of this file are told apart.
     pub fn of_request(body: &[u8]) -> Option<Self> {
-        [Self::Plain, Self::Stream, Self::Paced]
-            .into_iter()
-            .find(|scenario| contains(body, scenario.model().as_bytes()))
+        Self::ALL.into_iter().find(|scenario| contains(body, scenario.model().as_bytes()))
     }
 
     /// The answer as it goes over the wire, in the pieces it is written in: one for all that is there at

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::error::LoadError;
+use crate::faults::Fault;
 use crate::keys::UPSTREAM_KEY;
 use crate::scenario::{FRAME_GAP, Form, Scenario, contains};
 use crate::server_process::{ServerProcess, Stop};
@@ -118,13 +119,19 @@ async fn serve_connection(mut stream: TcpStream, answers: &Answers) -> io::Resul
                 received.advance(length);
                 write_pieces(&mut stream, answers.pieces(scenario, form)).await?;
             }
+            Ok(Parsed::Faulty { length, fault }) => {
+                received.advance(length);
+                if !fault.answer(&mut stream).await? {
+                    return Ok(());
+                }
+            }
             Ok(Parsed::Part) => {
                 received.reserve(1);
                 if stream.read_buf(&mut received).await? == 0 {
                     return Ok(());
                 }
             }
-            Err(fault) => return stream.write_all(fault.answer().as_bytes()).await,
+            Err(misuse) => return stream.write_all(misuse.answer().as_bytes()).await,
         }
     }
 }
@@ -152,11 +159,13 @@ enum Parsed {
     Part,
     /// A request of `length` bytes, perhaps with the next one behind it.
     Whole { length: usize, scenario: Scenario, form: Form },
+    /// The same, but it asks for a fault.
+    Faulty { length: usize, fault: Fault },
 }
 
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum Misuse {
     TooLarge,
     WrongPath,
     WrongKey,
@@ -164,7 +173,7 @@ enum Fault {
     UnknownModel,
 }
 
-impl Fault {
+impl Misuse {
     fn answer(self) -> String {
         let (status, reason) = match self {
             Self::TooLarge => ("413 Content Too Large", "the request is larger than any workload's"),
@@ -183,15 +192,15 @@ impl Fault {
 }
 
 /// Reads one HTTP/1.1 request from the front of `received`, with no more care than its peers here need.
-fn parse_request(received: &[u8]) -> Result<Parsed, Fault> {
+fn parse_request(received: &[u8]) -> Result<Parsed, Misuse> {
     let Some(head_length) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return if received.len() > REQUEST_MAX_BYTES { Err(Fault::TooLarge) } else { Ok(Parsed::Part) };
+        return if received.len() > REQUEST_MAX_BYTES { Err(Misuse::TooLarge) } else { Ok(Parsed::Part) };
     };
     let mut lines = received[..head_length].split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let (is_chat, key_header, key_scheme): (bool, &[u8], &[u8]) = match lines.next() {
         Some(b"POST /v1/chat/completions HTTP/1.1") => (true, b"authorization", b"Bearer "),
         Some(b"POST /v1/messages HTTP/1.1") => (false, b"x-api-key", b""),
-        _ => return Err(Fault::WrongPath),
+        _ => return Err(Misuse::WrongPath),
     };
     let mut content_length = None;
     let mut key_is_right = false;
@@ -205,22 +214,26 @@ fn parse_request(received: &[u8]) -> Result<Parsed, Fault> {
         }
     }
     if !key_is_right {
-        return Err(Fault::WrongKey);
+        return Err(Misuse::WrongKey);
     }
-    let body_length = content_length.ok_or(Fault::NoContentLength)?;
+    let body_length = content_length.ok_or(Misuse::NoContentLength)?;
     let body_start = head_length + 4;
     if body_length > REQUEST_MAX_BYTES {
-        return Err(Fault::TooLarge);
+        return Err(Misuse::TooLarge);
     }
     let Some(body) = received.get(body_start..body_start + body_length) else { return Ok(Parsed::Part) };
-    let scenario = Scenario::of_request(body).ok_or(Fault::UnknownModel)?;
+    let length = body_start + body_length;
+    if let Some(fault) = Fault::of_request(body) {
+        return Ok(Parsed::Faulty { length, fault });
+    }
+    let scenario = Scenario::of_request(body).ok_or(Misuse::UnknownModel)?;
     let form = match is_chat {
         // No workload asks for usage; if it stands here, the gateway asked for it.
         true if contains(body, b"include_usage") => Form::ChatWithUsage,
         true => Form::Chat,
         false => Form::Messages,
     };
-    Ok(Parsed::Whole { length: body_start + body_length, scenario, form })
+    Ok(Parsed::Whole { length, scenario, form })
 }
 
 #[cfg(test)]
@@ -283,25 +296,25 @@ pub mod tests {
         let form = Form::Messages;
         let expected = Parsed::Whole { length: whole.len(), scenario: Scenario::Stream, form };
         assert_eq!(parse_request(&whole), Ok(expected));
-        assert_eq!(parse_request(&asked("authorization: Bearer ")), Err(Fault::WrongKey));
+        assert_eq!(parse_request(&asked("authorization: Bearer ")), Err(Misuse::WrongKey));
     }
 
     #[test]
     fn what_is_not_a_workloads_request_is_refused_with_a_reason() {
         let body = Scenario::Plain.request_body();
         let key = format!("authorization: Bearer {UPSTREAM_KEY}\r\n");
-        assert_eq!(parse_request(b"GET / HTTP/1.1\r\n\r\n"), Err(Fault::WrongPath));
-        assert_eq!(parse_request(&request("content-length: 2\r\n", b"{}")), Err(Fault::WrongKey));
-        assert_eq!(parse_request(&request("authorization: Bearer other\r\n", &body)), Err(Fault::WrongKey));
+        assert_eq!(parse_request(b"GET / HTTP/1.1\r\n\r\n"), Err(Misuse::WrongPath));
+        assert_eq!(parse_request(&request("content-length: 2\r\n", b"{}")), Err(Misuse::WrongKey));
+        assert_eq!(parse_request(&request("authorization: Bearer other\r\n", &body)), Err(Misuse::WrongKey));
         assert_eq!(
             parse_request(&request(&format!("{key}transfer-encoding: chunked\r\n"), b"")),
-            Err(Fault::NoContentLength)
+            Err(Misuse::NoContentLength)
         );
         assert_eq!(
             parse_request(&request(&format!("{key}content-length: 99999999\r\n"), b"")),
-            Err(Fault::TooLarge)
+            Err(Misuse::TooLarge)
         );
-        assert_eq!(parse_request(&vec![b'a'; REQUEST_MAX_BYTES + 1]), Err(Fault::TooLarge));
-        assert_eq!(parse_request(&proper(b"{\"model\":\"gpt\"}")), Err(Fault::UnknownModel));
+        assert_eq!(parse_request(&vec![b'a'; REQUEST_MAX_BYTES + 1]), Err(Misuse::TooLarge));
+        assert_eq!(parse_request(&proper(b"{\"model\":\"gpt\"}")), Err(Misuse::UnknownModel));
     }
 }

@@ -168,6 +168,9 @@ fn percentiles_are_nearest_ranks() {
 
 #[test]
 fn an_even_number_of_rounds_has_the_mean_of_the_middle_two_as_its_median() {
-    assert_eq!(Spread::of(vec![4.0, 1.0, 3.0, 2.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
+    assert_eq!(
+        Spread::of(vec![4.0, 1.0, 3.0, 2.0]),
+        Some(Spread { median: 2.5, min: 1.0, max: 4.0, low: 2.0, high: 3.0 })
+    );
     assert_eq!(Spread::of(Vec::new()), None);
 }
