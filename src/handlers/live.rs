@@ -3,9 +3,8 @@
 //! Owns     the places of those who watch.
 //! Called   by `admin`, behind the admin token; polled by the watcher's connection.
 //! Bounded  by [`WATCHERS_MAX`]; what waits for one watcher by the request log's feed, and who reads too slowly is
-//!          told how many requests it missed; [`CLIENTS_SHOWN_MAX`] clients and [`CHILDREN_SHOWN_MAX`] actors
-//!          below one. While nobody watches there is no timer
-//!          and nothing is written.
+//!          told how many requests it missed; [`CLIENTS_SHOWN_MAX`] clients, [`CHILDREN_SHOWN_MAX`] actors below one
+//!          and [`MODELS_SHOWN_MAX`] models of a key. While nobody watches there is no timer and nothing is written.
 //! Fails    with 503 when all places are taken. What cannot be asked of the tree just now is `null`.
 
 use std::convert::Infallible;
@@ -39,6 +38,9 @@ const CLIENTS_SHOWN_MAX: usize = 50;
 
 /// Children of one actor in a state, those in trouble first.
 const CHILDREN_SHOWN_MAX: usize = 100;
+
+/// Models of one key in a state, those that rest first.
+const MODELS_SHOWN_MAX: usize = 50;
 
 /// The places of those who watch.
 #[derive(Debug)]
@@ -111,7 +113,7 @@ async fn state(front: &Arc<Front>) -> Value {
     }
     state["clients"] = clients.into();
     state["clients_not_shown"] = active.len().saturating_sub(CLIENTS_SHOWN_MAX).into();
-    let providers = admin::providers::providers(front, &live).await;
+    let providers = admin::providers::providers(front, &live, MODELS_SHOWN_MAX).await;
     state["providers"] = providers.map_or(Value::Null, |mut providers| providers["providers"].take());
     state["in_flight"] = json!({ "requests": front.in_flight.depth(), "max": front.in_flight.max() });
     state["requests_ended"] = front.observer.requests.count().into();
