@@ -320,6 +320,7 @@ impl<W: Writer> Attempts<W> {
             Ok(fault) => Fault::of_call(&served.leg.target.provider, fault),
             Err(fault) => fault,
         };
+        let is_alone = self.course.legs.len() == 1;
         let mut end = Box::new(Failed { fault, served });
         if !may_go_on || next == Next::Nothing {
             between.end(is_callers);
@@ -329,7 +330,10 @@ impl<W: Writer> Attempts<W> {
             if let Some(between) = between {
                 between.end(is_callers);
             }
-            end.fault.sooner(soonest);
+            // What the only target says of itself is passed on as it is.
+            if !is_alone {
+                end.fault.sooner(soonest);
+            }
             end
         })
     }

@@ -348,7 +348,10 @@ impl Call<'_> {
         } else {
             let connect = self.leg.timeouts.connect;
             let endpoint = Arc::clone(charge.lease().endpoint());
-            let sending = self.upstreams.send(connect, &endpoint, self.request);
+            // Each attempt is a span of its own; without traces the caller's header passes as it came.
+            let traced = charge.traceparent().map(|parent| self.request.below(parent));
+            let request = traced.as_ref().unwrap_or(self.request);
+            let sending = self.upstreams.send(connect, &endpoint, request);
             within(self.silence_from(sent), until, sending).await?.map_err(|fault| match fault {
                 WireFault::ConnectTimeout => {
                     UpstreamFault::TimedOut { clock: Clock::Connect, after: connect }

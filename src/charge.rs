@@ -12,7 +12,7 @@ use std::time::Duration;
 use gateway_actors::dispatch::NotWritten;
 use gateway_actors::{Admission, Blame, Booking, Dispatch, Ending, GatewayHandle, Lease, Refusal, Tried};
 use gateway_limits::{Grade, Outcome, Price, Usage};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::quota;
 use crate::trail::{Step, Trail};
@@ -100,6 +100,16 @@ impl Charge {
     /// The answer has broken off, and the client has so much of it. It pays for that, whatever becomes of the rest.
     pub fn broke_off(&mut self, relayed: Usage) {
         self.midway.relayed = Some(relayed);
+    }
+
+    /// The header that makes the upstream's part of the trace a child of this attempt, where traces are exported.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        self.told.trail.traceparent()
+    }
+
+    /// Somebody else takes over an answer that broke off, from its beginning or behind what was relayed.
+    pub fn mended(&self, goes_on: bool) {
+        self.told.trail.note(if goes_on { Step::Continued } else { Step::Restarted });
     }
 
     /// Somebody else goes on behind what was relayed, and will not report it.

@@ -148,7 +148,14 @@ fn affordable(exchange: &Exchange, client: &Client, legs: &mut Vec<Leg>) -> Resu
         return Ok(());
     }
     let unpriced = legs.first().map(|leg| leg.target.clone());
-    legs.retain(|leg| price(exchange, &leg.target).is_some());
+    legs.retain(|leg| {
+        let is_priced = price(exchange, &leg.target).is_some();
+        if !is_priced {
+            let why = "it has no price, and the client a budget";
+            exchange.trail.note(Step::Dropped { target: leg.target.clone(), why });
+        }
+        is_priced
+    });
     match unpriced {
         Some(Target { provider, model }) if legs.is_empty() => {
             Err(Fault::NoPrice { provider: provider.to_string(), model: model.to_string() })

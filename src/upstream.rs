@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::trace_context::TRACEPARENT;
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::future::BoxFuture;
@@ -154,6 +155,15 @@ pub struct UpstreamRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+impl UpstreamRequest {
+    /// The same with our span as its parent, in place of the caller's.
+    pub fn below(&self, traceparent: HeaderValue) -> Self {
+        let mut request = self.clone();
+        request.headers.insert(&TRACEPARENT, traceparent);
+        request
+    }
 }
 
 /// A path with what its provider wants behind every one.

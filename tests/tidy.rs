@@ -14,7 +14,11 @@ const LONG_FILES: [(&str, &str); 0] = [];
 const LONG_FUNCTIONS: [(&str, &str); 0] = [];
 
 /// Tests' files that wait for time to pass, and why neither an event nor the paused clock would do.
-const SLEEPING_TESTS: [(&str, &str); 6] = [
+const SLEEPING_TESTS: [(&str, &str); 7] = [
+    (
+        "tests/grid/cell.rs",
+        "the pauses between questions in an outage, on real sockets; no event stands for them",
+    ),
     ("src/accept/tests/timeouts.rs", "real sockets; clients that are slow on purpose are what is tested"),
     ("tests/it/hostile/clocks.rs", "real sockets; a client that reads slowly is what is tested"),
     ("tests/crash/load.rs", "a client that was refused pauses, as real ones do; no event stands for that"),

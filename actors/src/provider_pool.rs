@@ -287,7 +287,8 @@ impl ProviderPool {
         if !job.way.is_last_chance {
             match was_here {
                 Some(provider) if *provider == state.settings.name => {
-                    if !state.retries.take(now, &state.settings.retries) {
+                    // What nobody here may be asked for is no retry.
+                    if may_be_asked(state, &job) && !state.retries.take(now, &state.settings.retries) {
                         return self.elsewhere(state, job);
                     }
                 }
@@ -458,6 +459,19 @@ impl ProviderPool {
         state.settings = settings;
         Ok(())
     }
+}
+
+/// Whether this request may ask any key of this pool, for any of its targets here.
+fn may_be_asked(state: &PoolState, job: &Job) -> bool {
+    let own = job.plan.candidates().iter().enumerate();
+    let mut own = own.filter(|(_, candidate)| candidate.target.provider == state.settings.name);
+    own.any(|(at, _)| {
+        let keys = state.members.iter().map(|member| &member.key.endpoint.key_name);
+        let is_spent = |key: &Arc<str>| {
+            job.way.tried.iter().any(|tried| tried.at == at && tried.key == *key && !tried.again)
+        };
+        keys.into_iter().any(|key| !is_spent(key))
+    })
 }
 
 fn has_room(state: &PoolState) -> bool {

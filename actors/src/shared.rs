@@ -127,6 +127,12 @@ impl Shared {
         self.gauges.iter().map(|gauge| gauge.in_flight()).sum()
     }
 
+    /// Jobs that wait for a free key, by provider.
+    pub fn queued(&self) -> Vec<(Arc<str>, usize)> {
+        let pools = self.pools.load();
+        pools.iter().map(|(name, pool)| (Arc::clone(name), pool.waiting.load(Ordering::Relaxed))).collect()
+    }
+
     /// Notes whose an answer is that its upstream keeps under an id.
     pub fn keep_answer(&self, id: &str, owner: AnswerOwner) {
         self.journal.keep(KeptAnswer { id: id.into(), owner, at: self.clock.now() });

@@ -141,7 +141,11 @@ pub fn stream(from: Protocol, to: Protocol, options: &AnswerOptions<'_>) -> Box<
 /// from an upstream of its own kind: its events count, and name what they belong to, so that nobody else could go on.
 pub fn mendable(from: Protocol, to: Protocol, options: &AnswerOptions<'_>) -> Box<dyn AnswerStream> {
     let passing = (from == to && to != Protocol::Responses).then(|| same(from, options));
-    let stream = Box::new(Mendable::new(passing, reader(from, options), writer(to, options)));
+    let writer = match (to, &passing) {
+        (Protocol::Chat, Some(_)) => Box::new(chat_writer(options).behind_passed()),
+        _ => writer(to, options),
+    };
+    let stream = Box::new(Mendable::new(passing, reader(from, options), writer));
     match (to, options.as_array) {
         (Protocol::Gemini, true) => Box::new(gemini::ArrayStream::new(stream, options.max_frame_bytes)),
         _ => stream,
@@ -177,14 +181,18 @@ fn reader(from: Protocol, options: &AnswerOptions<'_>) -> Box<dyn EventReader> {
 }
 
 fn writer(to: Protocol, options: &AnswerOptions<'_>) -> Box<dyn EventWriter> {
-    let AnswerOptions { id, model, created, show_usage, .. } = *options;
-    let identity = Identity { id, model, created };
+    let AnswerOptions { id, model, created, .. } = *options;
     match to {
-        Protocol::Chat => Box::new(openai::ChatWriter::new(identity, show_usage)),
-        Protocol::Messages => Box::new(anthropic::MessagesWriter::new(identity)),
+        Protocol::Chat => Box::new(chat_writer(options)),
+        Protocol::Messages => Box::new(anthropic::MessagesWriter::new(Identity { id, model, created })),
         Protocol::Gemini => Box::new(gemini::GenerateWriter::new(id, model)),
         Protocol::Responses => Box::new(responses_writer(options)),
     }
+}
+
+fn chat_writer(options: &AnswerOptions<'_>) -> openai::ChatWriter {
+    let AnswerOptions { id, model, created, show_usage, .. } = *options;
+    openai::ChatWriter::new(Identity { id, model, created }, show_usage)
 }
 
 /// A request that was translated could be read, so its members are there to be repeated.

@@ -80,7 +80,10 @@ impl<W: StreamWriter> Attempts<W> {
                         charge.goes_on();
                     }
                     match self.call(at).open(&mut charge, &mut *scan, &mut held).await {
-                        Ok(begun) => return Ok(self.opened(charge, scan, held, begun, true)),
+                        Ok(begun) => {
+                            charge.mended(self.course.midstream == Midstream::Continue);
+                            return Ok(self.opened(charge, scan, held, begun, true));
+                        }
                         Err(fault) => {
                             charge.broke_off(scan.counted());
                             Trouble::Upstream(fault)

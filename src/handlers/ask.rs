@@ -31,6 +31,7 @@ use crate::request_id::RequestId;
 use crate::resolve::{Leg, Resolved};
 use crate::settings::{Midstream, ProviderKind};
 use crate::surface::{self, Asked, Outgoing, Upstream};
+use crate::trail::Step;
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
 use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, affordable, cap, dispatch};
@@ -170,7 +171,9 @@ impl Asks {
                 Ok(written) => return Ok(Some(written)),
                 Err(fault) if legs.len() == 1 => return Err(fault),
                 Err(_) => {
-                    legs.remove(0);
+                    let target = legs.remove(0).target;
+                    let why = "the request has no form there";
+                    exchange.trail.note(Step::Dropped { target, why });
                     self.caps.remove(0);
                 }
             }

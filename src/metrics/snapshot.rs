@@ -6,12 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use gateway_actors::provider::KeyView;
+use gateway_actors::provider::{BreakerState, KeyView};
 use gateway_actors::tree::NodeView;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
 
 use crate::front::Front;
+
+/// Models that rest, over all keys; their names are what callers asked for.
+const RESTING_SHOWN_MAX: usize = 200;
 
 /// The gauges of a gateway at this moment.
 ///
@@ -77,11 +80,27 @@ fn of_gateway(gauges: &Gauges, front: &Front) -> prometheus::Result<()> {
         "Calls of all upstreams",
         shared.calls_in_flight() as f64,
     )?;
+    let queued = gauges.family(
+        "gateway_queue_depth",
+        "Requests that wait for a free key of a provider",
+        &["provider"],
+    )?;
+    for (provider, waiting) in shared.queued() {
+        queued.with_label_values(&[&*provider]).set(waiting as f64);
+    }
     gauges.one(
         "gateway_ledger_behind_entries",
         "Entries that wait to be written to the ledger",
         shared.ledger_behind() as f64,
     )
+}
+
+fn state_of(breaker: BreakerState) -> f64 {
+    match breaker {
+        BreakerState::Closed => 0.0,
+        BreakerState::HalfOpen => 1.0,
+        BreakerState::Open { .. } => 2.0,
+    }
 }
 
 #[derive(Default)]
@@ -145,8 +164,27 @@ fn of_keys(gauges: &Gauges, keys: &[KeyView]) -> prometheus::Result<()> {
         "Moving average of the time to a key's first byte",
         &labels,
     )?;
+    let breaker = gauges.family(
+        "gateway_upstream_breaker_state",
+        "Whether a key is asked: 0 always, 1 for one trial at a time, 2 only when there is nobody else",
+        &labels,
+    )?;
+    let resting = gauges.family(
+        "gateway_upstream_model_breaker_state",
+        "The same for a model at a key, where it is not 0",
+        &["provider", "key", "model"],
+    )?;
+    let mut shown = 0;
     for key in keys {
         let labels = [&*key.provider, &*key.key_name];
+        breaker.with_label_values(&labels).set(state_of(key.breaker));
+        for model in key.models.iter().filter(|model| model.breaker != BreakerState::Closed) {
+            shown += 1;
+            if shown <= RESTING_SHOWN_MAX {
+                let labels = [labels[0], labels[1], &*model.model];
+                resting.with_label_values(&labels).set(state_of(model.breaker));
+            }
+        }
         in_flight.with_label_values(&labels).set(key.in_flight as f64);
         failures.with_label_values(&labels).set(key.health.consecutive_failures as f64);
         if let Some(time) = key.first_byte {

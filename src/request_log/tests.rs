@@ -88,8 +88,8 @@ async fn a_slow_reader_is_told_how_many_it_missed_and_none_costs_nothing() {
     assert_eq!(log.count(), FEED_MAX as u64 + 4);
 }
 
-/// A request waits for this twice at most. What is asked is a tenth of the time that it takes to be answered by an
-/// upstream on the same machine, in an unoptimised build.
+/// Optimised it is 0.6 to 1.0 µs with ten steps, the metrics not counted; this is an unoptimised build on a machine that
+/// may be busy.
 #[test]
 fn a_request_pays_microseconds_for_its_trail_and_its_place() {
     let log = RequestLog::default();
@@ -104,5 +104,4 @@ fn a_request_pays_microseconds_for_its_trail_and_its_place() {
     }
     let each = start.elapsed() / rounds;
     assert!(each < Duration::from_micros(100), "{each:?}");
-    eprintln!("{each:?} for a whole trail");
 }

@@ -2,6 +2,7 @@
 
 use gateway_testkit::events::Event;
 use gateway_testkit::raw_client::Request;
+use gateway_testkit::test_gateway::chat_with;
 use gateway_testkit::{FakeUpstream, RawClient, Reply, TestGateway, chat_request};
 use serde_json::{Value, json};
 
@@ -109,6 +110,45 @@ async fn an_upstream_that_fails_is_named_with_its_key_and_status() {
     let failed = failed.unwrap_or_else(|| panic!("no failure in {trail:#}"));
     assert_eq!((&failed["provider"], &failed["status"]), (&json!("openai"), &json!(500)));
     assert_eq!(trail["ending"], "failed");
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn a_failover_is_told_with_its_reason_and_who_was_asked_next() {
+    let upstream = FakeUpstream::start().await;
+    let chain = "[models.\"chain\"]\ntargets = [\"openai/gpt-a\", \"openai/gpt-b\"]\n";
+    let gateway = TestGateway::with(&upstream).toml(chain).client("ada", json!({})).start().await;
+    upstream.when(|seen| seen.model() == "gpt-a", Reply::error(500));
+    upstream.when(|seen| seen.model() == "gpt-b", Reply::text("hello"));
+    let request =
+        chat_with("ada", json!({"model": "chain", "messages": [{"role": "user", "content": PROMPT}]}));
+    let answer = gateway.ask(&request).await;
+    assert_eq!(answer.status, 200);
+    gateway.is_quiet().await;
+    let trail = trail(&gateway, answer.header("x-request-id").unwrap()).await;
+    let told = steps(&trail);
+    // Between two attempts at one target there is a pause.
+    let told: Vec<&str> = told.into_iter().filter(|step| *step != "waiting").collect();
+    let after_asked = told.iter().skip_while(|step| **step != "asked").copied().collect::<Vec<_>>();
+    let expected = [
+        "asked",
+        "targets",
+        "admitted",
+        "leased",
+        "attempt_failed",
+        "leased",
+        "attempt_failed",
+        "leased",
+        "committed",
+        "settled",
+        "answered",
+    ];
+    assert_eq!(after_asked, expected, "{trail:#}");
+    let failures = trail["steps"].as_array().unwrap().iter().filter(|step| step["step"] == "attempt_failed");
+    let told: Vec<_> = failures.map(|step| (&step["what"], &step["status"])).collect();
+    assert_eq!(told, [(&json!("status"), &json!(500)); 2]);
+    assert_eq!((&trail["model"], &trail["upstream_model"]), (&json!("chain"), &json!("gpt-b")));
+    assert_eq!(trail["attempts"], 3);
     gateway.ends_quiet().await;
 }
 

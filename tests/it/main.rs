@@ -19,6 +19,8 @@ mod docs;
 mod encoded_answers;
 mod examples;
 mod explain;
+mod failover;
+mod fairness;
 mod flow;
 mod generate;
 mod hang_ups;

@@ -70,6 +70,9 @@ async fn a_request_is_a_span_below_its_callers_and_each_attempt_one_below_that()
     let (whole, attempt) = (&spans[0], &spans[1]);
     assert_eq!((&whole["traceId"], &whole["parentSpanId"]), (&json!(TRACE), &json!(SPAN)));
     assert_eq!((&attempt["traceId"], &attempt["parentSpanId"]), (&json!(TRACE), &whole["spanId"]));
+    let upstreams = site.upstream.request(0).header("traceparent").map(str::to_owned);
+    let expected = format!("00-{TRACE}-{}-01", attempt["spanId"].as_str().unwrap());
+    assert_eq!(upstreams, Some(expected), "the upstream's parent is the span of its attempt");
     assert_eq!(whole["name"], "chat gpt-test");
     assert_eq!((&whole["kind"], &attempt["kind"]), (&json!(2), &json!(3)));
     let told = attributes(whole);

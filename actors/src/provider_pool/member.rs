@@ -160,10 +160,13 @@ pub(super) fn choose(members: &mut [Member], job: &mut Job, now: Duration) -> Ch
         }
         is_anyone_up = true;
         let tried = job.tried(name).map(|tried| tried.again);
-        if tried == Some(false) {
-            continue;
-        }
         match member.fit(&model, now) {
+            // Not by this request any more; when its caller may come again is worth saying.
+            Fit::Resting { until, is_limited, .. } if tried == Some(false) => {
+                job.note_soonest(until, is_limited);
+            }
+            Fit::Empty { until } => job.note_soonest(until, true),
+            _ if tried == Some(false) => {}
             Fit::Ready if tried.is_some() => again.offer(index),
             Fit::Ready => ready.offer(index),
             Fit::Trial(trial) if take(member, &model, trial) => {
@@ -177,7 +180,6 @@ pub(super) fn choose(members: &mut [Member], job: &mut Job, now: Duration) -> Ch
             }
             Fit::Trial(_) => job.note_soonest(now + TRIAL_WAIT, false),
             Fit::TrialIsOut { is_limited } => job.note_soonest(now + TRIAL_WAIT, is_limited),
-            Fit::Empty { until } => job.note_soonest(until, true),
         }
     }
     if !is_anyone_up {

@@ -41,6 +41,8 @@ pub struct ChatWriter {
     model: String,
     created: u64,
     show_usage: bool,
+    /// Whether the answer has the id that its upstream gave it.
+    takes_id: bool,
     /// A chunk up to its choices.
     head: String,
     /// The thought that is being told, counted from 0, and whether it goes on.
@@ -61,12 +63,20 @@ impl ChatWriter {
             model,
             created,
             show_usage,
+            takes_id: false,
             head,
             thought: 0,
             in_thought: false,
             has_refused: false,
             usage: None,
         }
+    }
+
+    /// The same for an answer whose beginning passes as it came: what is written behind it has the id that the upstream
+    /// gave it.
+    #[must_use]
+    pub fn behind_passed(self) -> Self {
+        Self { takes_id: true, ..self }
     }
 
     /// One chunk of the one choice; the delta's pieces are JSON together.
@@ -153,11 +163,14 @@ impl EventWriter for ChatWriter {
             self.in_thought = false;
         }
         match event {
-            Event::Start { model, .. } => {
+            Event::Start { id, model } => {
+                if let Some(id) = id.as_ref().filter(|_| self.takes_id) {
+                    self.id.clone_from(id);
+                }
                 if let Some(model) = model {
                     self.model.clone_from(model);
-                    self.head = head(&self.id, self.created, &self.model);
                 }
+                self.head = head(&self.id, self.created, &self.model);
                 self.chunk(&[r#"{"role":"assistant","content":"","refusal":null}"#], out);
             }
             Event::Text(text) => self.chunk(&["{\"content\":", &quoted(text), "}"], out),
