@@ -28,6 +28,6 @@ bench-start *flags:
 release *flags:
     scripts/release.sh {{ flags }}
 
-# Fuzzes a parser (json, sse or splice) for so many seconds. Needs cargo-fuzz and a nightly toolchain.
+# Fuzzes a parser (a name of fuzz/bodies) for so many seconds. Needs cargo-fuzz and a nightly toolchain.
 fuzz target seconds="60":
     cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }}

@@ -10,6 +10,7 @@
 //! What follows from which fault is the table of [`failover`](crate::failover); who is asked then is the pools' choice.
 
 mod mending;
+mod passing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::settings::Midstream;
 use crate::upstream::{AnswerBody, UpstreamRequest, Upstreams};
 
 pub use mending::{Broken, Mend, Unmended};
+pub use passing::Taken;
 
 /// The longest time that a request waits in all for a target to take it again.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -355,10 +357,11 @@ impl<W: Writer> Attempts<W> {
         self.tried.push(Tried { at, key: Arc::clone(&key), again });
         if again && let Next::Same { after } = next {
             let pause = after.map_or_else(|| pause(between.attempts()), |after| after + AFTER_WAIT);
-            between.waits("pause before the next attempt", pause);
-            if !self.wait(pause).await {
+            if !self.may_wait(pause) {
                 return Err((Some(between), after));
             }
+            between.waits("pause before the next attempt", pause);
+            tokio::time::sleep(pause).await;
         }
         let (gateway, priority) = (self.course.gateway.clone(), self.course.priority);
         let mut refused = between.again(&gateway, priority, at, self.tried.clone()).await;
@@ -379,26 +382,26 @@ impl<W: Writer> Attempts<W> {
             let (Some(between), Refusal::Resting { .. } | Refusal::NobodyLeft) = (between, refusal) else {
                 return Err((None, soonest));
             };
-            wait = soonest.map_or(wait, |soonest| soonest.min(wait));
-            between.waits("a target to be free", wait + AFTER_WAIT);
-            if !self.wait(wait + AFTER_WAIT).await {
+            wait = soonest.map_or(wait, |soonest| soonest.min(wait)) + AFTER_WAIT;
+            if !self.may_wait(wait) {
                 return Err((Some(between), soonest));
             }
+            between.waits("a target to be free", wait);
+            tokio::time::sleep(wait).await;
             // From here on only the pools know when.
             wait = WAIT_MAX;
             refused = between.again(&gateway, priority, 0, self.tried.clone()).await;
         }
     }
 
-    /// Waits, unless that would be too long.
-    async fn wait(&mut self, wait: Duration) -> bool {
+    /// Whether there is time for such a wait; if so, it is taken.
+    fn may_wait(&mut self, wait: Duration) -> bool {
         let total = self.course.legs.first().and_then(|leg| leg.timeouts.total);
         let ends = total.map(|total| self.course.arrived + total);
         let is_too_long =
             self.waited + wait > WAIT_MAX || ends.is_some_and(|ends| Instant::now() + wait >= ends);
         if !is_too_long {
             self.waited += wait;
-            tokio::time::sleep(wait).await;
         }
         !is_too_long
     }

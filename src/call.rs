@@ -29,6 +29,10 @@ use crate::resolve::Leg;
 use crate::settings::ProviderKind;
 use crate::upstream::{AnswerBody, UpstreamAnswer, UpstreamRequest, Upstreams, WireFault};
 
+pub use pieces::{Came, Pieces};
+
+mod pieces;
+
 /// The largest whole answer: four images in base64 at 6 MB each, and as much again.
 pub const ANSWER_MAX: usize = 64 << 20;
 
@@ -258,6 +262,18 @@ impl Call<'_> {
         let sent = Instant::now();
         let until = [(Clock::Answer, sent, Some(self.leg.timeouts.answer)), self.total()];
         let head = self.head(charge, sent, until, false).await?;
+        self.rest(charge, head, read, sent, until).await
+    }
+
+    /// The rest of a whole answer.
+    async fn rest(
+        &self,
+        charge: &mut Charge,
+        head: UpstreamAnswer,
+        read: ReadWhole,
+        sent: Instant,
+        until: [Limit; 2],
+    ) -> Result<Whole, UpstreamFault> {
         self.note_cached(charge, &head.headers);
         let (content_type, processing_ms) = passed(&head.headers);
         let mut body = decode::decoded(head.body, head.headers.get(CONTENT_ENCODING))
@@ -410,11 +426,7 @@ impl Call<'_> {
     }
 
     async fn next(&self, body: &mut AnswerBody, until: [Limit; 2]) -> Result<Option<Bytes>, UpstreamFault> {
-        let chunk = within(self.silence_from(Instant::now()), until, body.next()).await?;
-        chunk.transpose().map_err(|fault| match fault {
-            WireFault::Undecodable => UpstreamFault::Undecodable,
-            fault => UpstreamFault::Wire(fault),
-        })
+        next_piece(body, self.leg.timeouts.silence, until).await
     }
 
     fn total(&self) -> Limit {
@@ -428,6 +440,20 @@ impl Call<'_> {
 
 /// A clock, when it started and what it is set to; `None` is no such clock.
 type Limit = (Clock, Instant, Option<Duration>);
+
+/// The next piece of a body, waited for no longer than `silence`.
+async fn next_piece(
+    body: &mut AnswerBody,
+    silence: Duration,
+    until: [Limit; 2],
+) -> Result<Option<Bytes>, UpstreamFault> {
+    let silence = (Clock::Silence, Instant::now(), Some(silence));
+    let chunk = within(silence, until, body.next()).await?;
+    chunk.transpose().map_err(|fault| match fault {
+        WireFault::Undecodable => UpstreamFault::Undecodable,
+        fault => UpstreamFault::Wire(fault),
+    })
+}
 
 /// Waits no longer than the clock that runs out first.
 async fn within<T>(

@@ -9,6 +9,7 @@ use gateway_actors::{Refusal, Refused};
 use gateway_protocols::conversation::Untranslatable;
 use gateway_protocols::generate::ValidationFault;
 use gateway_protocols::openai::RequestFault;
+use gateway_protocols::passthrough::BatchFault;
 use gateway_protocols::translate::TranslateFault;
 
 use crate::audit::AuditFault;
@@ -146,6 +147,36 @@ pub enum Fault {
         /// What it is.
         what: &'static str,
     },
+    /// A line of a batch asks for what its client cannot have.
+    #[error("line {line} of the batch: {fault}")]
+    BatchLine {
+        /// Which, counted from 1.
+        line: usize,
+        /// Why not.
+        fault: Box<Fault>,
+    },
+    /// A batch runs at one provider, and its lines are not changed.
+    #[error(
+        "line {line} of the batch: a model must have the name that provider `{provider}` has for it; `{model}` has another"
+    )]
+    BatchModel {
+        /// The line, counted from 1.
+        line: usize,
+        /// The name.
+        model: String,
+        /// Where the batch would run.
+        provider: String,
+    },
+    /// What a request refers to lies at two keys, and it can go to one.
+    #[error(
+        "{what} `{id}` and another that the request refers to are kept under different keys; make them anew together"
+    )]
+    KeptApart {
+        /// What it is.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// A member that the model's provider has no equal for.
     #[error(transparent)]
     Untranslatable(#[from] Untranslatable),
@@ -214,6 +245,16 @@ pub enum Fault {
     /// A fault of our own.
     #[error("the gateway failed on this request; tell its operator the request id")]
     Bug,
+}
+
+impl From<BatchFault> for Fault {
+    fn from(BatchFault { line, fault }: BatchFault) -> Self {
+        match line {
+            // The form itself.
+            0 => fault.into(),
+            line => Self::BatchLine { line, fault: Box::new(fault.into()) },
+        }
+    }
 }
 
 impl From<TranslateFault> for Fault {

@@ -275,7 +275,9 @@ impl Front {
             Route::GeminiModel if exchange.method != Method::POST => {
                 return handlers::models::gemini_one(self, exchange, &client, rest).await;
             }
-            Route::Response | Route::Passed | Route::Kept => self.read_any(exchange, body).await?,
+            Route::Response | Route::Interaction | Route::Passed | Route::Kept => {
+                self.read_any(exchange, body).await?
+            }
             _ => self.read(exchange, body).await?,
         };
         self.with_body(exchange, &client, matched, endpoint, body, pass.into()).await
@@ -291,13 +293,15 @@ impl Front {
         body: BufferedBody,
         pass: InFlight,
     ) -> Result<Response, Fault> {
-        use handlers::{counted, generate, generative, kept, passed, plain};
+        use handlers::{counted, generate, generative, interactions, kept, passed, plain};
         let rest = matched.rest;
         match matched.line.route {
             Route::ChatCompletions => generative::chat(self, exchange, client, body, pass).await,
             Route::Messages => generative::messages(self, exchange, client, body, pass).await,
             Route::Responses => generative::responses(self, exchange, client, body, pass).await,
             Route::GeminiModel => generative::gemini(self, exchange, client, rest, body, pass).await,
+            Route::Interactions => interactions::create(self, exchange, client, body, pass).await,
+            Route::Interaction => interactions::kept(self, exchange, client, rest, body, pass).await,
             Route::CountTokens => counted::messages(self, exchange, client, body, pass).await,
             Route::Embeddings => plain::embeddings(self, exchange, client, body, pass).await,
             Route::Completions => plain::completions(self, exchange, client, body, pass).await,

@@ -7,6 +7,7 @@ pub mod counted;
 pub mod docs;
 pub mod generate;
 pub mod generative;
+pub mod interactions;
 pub mod kept;
 pub mod live;
 pub mod metrics;
@@ -114,6 +115,7 @@ fn price(exchange: &Exchange, target: &Target) -> Option<Price> {
 }
 
 /// What a request asks the tree for.
+#[derive(Clone)]
 struct Asking<'a> {
     /// The endpoint's name, as the ledger has it.
     endpoint: &'static str,

@@ -99,8 +99,8 @@ async fn ask(live: &Live, provider: &ProviderSettings) -> Option<BTreeSet<String
     };
     let method = Method::GET;
     let (path, headers) = question(provider);
-    let auth = provider.quirks.auth;
-    let request = UpstreamRequest { method, path, auth, headers, body: bytes::Bytes::new() };
+    let (auth, http2) = (provider.quirks.auth, provider.quirks.http2);
+    let request = UpstreamRequest { method, path, auth, http2, headers, body: bytes::Bytes::new() };
     let mut answer = live.upstreams.send(provider.timeouts.connect, &endpoint, &request).await.ok()?;
     if answer.status != StatusCode::OK {
         return None;

@@ -120,6 +120,8 @@ pub struct Relay {
     turns: u8,
     /// What is told at the end of a stream that was mended.
     note: Option<String>,
+    /// Notes what the upstream keeps.
+    keeper: Option<Keeper>,
     /// Resolves when the gateway will wait no longer for streams to end.
     cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -158,6 +160,7 @@ impl Relay {
             in_burst: true,
             turns: 0,
             note: None,
+            keeper: None,
             cut_off: Box::pin(cut_off),
         }
     }
@@ -167,7 +170,7 @@ impl Relay {
             _ if self.context.is_array => b"\n",
             Dialect::Anthropic => PING,
             Dialect::Gemini => gemini::KEEP_ALIVE,
-            Dialect::OpenAi | Dialect::Seed => KEEP_ALIVE,
+            Dialect::OpenAi | Dialect::Seed | Dialect::Interactions => KEEP_ALIVE,
         };
         self.out.push_back(Bytes::from_static(sign_of_life));
     }
@@ -176,20 +179,31 @@ impl Relay {
         let Opened { held, scan, body, mut charge, served, mender, .. } = opened;
         self.context.provider = Arc::clone(&served.leg.target.provider);
         self.context.timeouts = served.leg.timeouts;
+        // Whoever goes on with a stream keeps an answer that the client has no id of.
         if let (Some((shared, client)), Some(id)) = (self.context.keeper.take(), scan.response_id()) {
             let provider = Arc::clone(&served.leg.target.provider);
-            Keeper { shared, owner: AnswerOwner { client, provider, key: served.key } }.note(id);
+            let keeper = Keeper { shared, owner: AnswerOwner { client, provider, key: served.key } };
+            keeper.note(id);
+            self.keeper = Some(keeper);
         }
         self.out.extend(held);
         self.in_burst = true;
         self.last_chunk = Instant::now();
         if scan.is_terminal() {
             self.tell_end();
+            self.note_items(&*scan);
             charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
         } else {
             charge.relayed(scan.counted());
             self.phase = Phase::Flowing(Flow { scan, body, charge, content_wait: Duration::ZERO, mender });
+        }
+    }
+
+    /// Of an answer that is whole, its parts can be referred to.
+    fn note_items(&self, scan: &dyn AnswerStream) {
+        if let Some(keeper) = &self.keeper {
+            scan.item_ids().iter().for_each(|id| keeper.note(id));
         }
     }
 
@@ -285,6 +299,7 @@ impl Relay {
         if let Phase::Flowing(flow) = std::mem::replace(&mut self.phase, Phase::Done) {
             let Flow { scan, charge, body, .. } = flow;
             self.tell_end();
+            self.note_items(&*scan);
             charge.complete(scan.usage(), || scan.counted());
             self.phase = Phase::Ending(Some(Rest { scan, body }));
             self.in_burst = true;

@@ -205,7 +205,10 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
                 .param(Some("model"))
         }
         Fault::CapAboveLimit { param, .. } => Looks::invalid(StatusCode::BAD_REQUEST).param(Some(*param)),
-        Fault::NotServed { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
+        Fault::NotServed { .. }
+        | Fault::KeptApart { .. }
+        | Fault::BatchLine { .. }
+        | Fault::BatchModel { .. } => Looks::invalid(StatusCode::BAD_REQUEST),
         Fault::CannotGoOn { .. } => bad_gateway(),
         Fault::Untranslatable(fault) => {
             Looks::invalid(StatusCode::BAD_REQUEST).param(Some(fault.member.as_str()))

@@ -23,6 +23,10 @@ pub enum Route {
     GeminiModel,
     /// Gemini's list of models.
     GeminiModels,
+    /// Gemini's interactions.
+    Interactions,
+    /// An interaction that its upstream keeps; the path's rest is its id, and more.
+    Interaction,
     /// OpenAI's embeddings.
     Embeddings,
     /// OpenAI's older completions.
@@ -124,7 +128,7 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, AdminOrLocal, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 81] = [
+pub static ROUTES: [Line; 85] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -151,6 +155,10 @@ pub static ROUTES: [Line; 81] = [
     line(Method::GET, "/openai/v1/responses/*", Client("responses"), Route::Response),
     line(Method::DELETE, "/openai/v1/responses/*", Client("responses"), Route::Response),
     line(Method::POST, "/openai/v1/responses/*", Client("responses"), Route::Response),
+    line(Method::POST, "/v1beta/interactions", Client("interactions"), Route::Interactions),
+    line(Method::GET, "/v1beta/interactions/*", Client("interactions"), Route::Interaction),
+    line(Method::DELETE, "/v1beta/interactions/*", Client("interactions"), Route::Interaction),
+    line(Method::POST, "/v1beta/interactions/*", Client("interactions"), Route::Interaction),
     line(Method::POST, "/v1/images/generations", Client("images/generations"), Route::Passed),
     line(Method::POST, "/v1/images/edits", Client("images/edits"), Route::Passed),
     line(Method::POST, "/v1/images/variations", Client("images/variations"), Route::Passed),

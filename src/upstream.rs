@@ -22,6 +22,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use gateway_actors::Endpoint;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, USER_AGENT};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
@@ -151,6 +152,8 @@ pub struct UpstreamRequest {
     pub path: Cow<'static, str>,
     /// How the key is presented.
     pub auth: Auth,
+    /// Whether a server without TLS is known to speak HTTP/2; with TLS it says so itself.
+    pub http2: bool,
     /// Headers; the key and `accept-encoding` are added here.
     pub headers: HeaderMap,
     /// The body.
@@ -256,9 +259,12 @@ struct Clients {
     pooled: HttpClient,
     /// Never uses a kept connection.
     fresh: HttpClient,
+    /// Speaks HTTP/2 without asking. A refused stream may be sent again on the same connection, a closed one is gone
+    /// from the pool.
+    prior: HttpClient,
 }
 
-/// The HTTP clients: one pair per connect timeout in the settings, as that is the connector's own.
+/// The HTTP clients: three per connect timeout in the settings, as that is the connector's own.
 #[derive(Debug)]
 pub struct Upstreams {
     by_connect_timeout: HashMap<Duration, Clients>,
@@ -311,8 +317,12 @@ impl Upstreams {
             Cow::Borrowed(path) => self.uri(endpoint, path)?,
             Cow::Owned(path) => uri(endpoint, path)?,
         };
-        match attempt(&clients.pooled, endpoint, uri.clone(), request).await {
-            Err(fault) if fault.may_resend() => attempt(&clients.fresh, endpoint, uri, request).await,
+        let (first, second) = match request.http2 && uri.scheme() == Some(&Scheme::HTTP) {
+            true => (&clients.prior, &clients.prior),
+            false => (&clients.pooled, &clients.fresh),
+        };
+        match attempt(first, endpoint, uri.clone(), request).await {
+            Err(fault) if fault.may_resend() => attempt(second, endpoint, uri, request).await,
             other => other,
         }
     }
@@ -334,7 +344,7 @@ fn uri(endpoint: &Endpoint, path: &str) -> Result<Uri, WireFault> {
 
 impl Clients {
     fn new(connect_timeout: Duration, tls: &ClientConfig) -> Self {
-        let client = |idle_max| {
+        let client = |idle_max, http2| {
             let mut tcp = HttpConnector::new();
             tcp.enforce_http(false);
             tcp.set_nodelay(true);
@@ -345,9 +355,10 @@ impl Clients {
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_FOR)
                 .pool_max_idle_per_host(idle_max)
+                .http2_only(http2)
                 .build(Within { connector, timeout: connect_timeout })
         };
-        Self { pooled: client(IDLE_MAX), fresh: client(0) }
+        Self { pooled: client(IDLE_MAX, false), fresh: client(0, false), prior: client(IDLE_MAX, true) }
     }
 }
 

@@ -108,7 +108,7 @@ const SLOTS_MAX: u64 = 2;
 fn failures() -> [(Reply, bool, u16); 6] {
     [
         (Reply::error(500), false, 502),
-        (Reply::error(429), true, 429),
+        (Reply::error(409), true, 409),
         (Reply::error(400), false, 400),
         (Reply::html(), true, 502),
         (Reply::text("one two three four").cut_at_byte(20), false, 502),
@@ -184,8 +184,10 @@ impl Run {
         let upstream = FakeUpstream::start().await;
         upstream.decide(reply_to);
         let clients = (0..CLIENTS).map(|client| (name(client), Kind::of(client).limits()));
-        let builder =
-            clients.fold(TestGateway::with(&upstream), |builder, (id, limits)| builder.client(&id, limits));
+        // What is refused for the sake of a provider that fails is not what is looked for here.
+        let breaker = "breaker = { consecutive = 1000000, rate = 1.0, calls_min = 1000000 }";
+        let builder = TestGateway::with(&upstream).once().provider(breaker);
+        let builder = clients.fold(builder, |builder, (id, limits)| builder.client(&id, limits));
         Self { seed, gateway: builder.start().await, upstream, over: AtomicBool::new(false) }
     }
 

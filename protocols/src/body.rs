@@ -10,7 +10,7 @@
 use bytes::Bytes;
 
 use crate::json::{self, Cursor, Key, Kind, Member, Object, Value};
-use crate::openai::RequestFault;
+use crate::openai::{AnswerFault, RequestFault};
 use crate::splice::Splice;
 
 /// A body as it came, and where its members are.
@@ -94,6 +94,25 @@ pub(crate) fn object_in(bytes: &[u8]) -> Result<Cursor<'_>, RequestFault> {
         cursor.value()?;
         cursor.finish()?;
         return Err(RequestFault::NotAnObject { found });
+    }
+    Ok(cursor)
+}
+
+/// A cursor before the object of a whole answer.
+///
+/// # Errors
+/// For a body that is empty, not JSON, or no object.
+pub(crate) fn answer_in(bytes: &[u8]) -> Result<Cursor<'_>, AnswerFault> {
+    let text = json::utf8(bytes)?;
+    if text.trim_ascii().is_empty() {
+        return Err(AnswerFault::Empty);
+    }
+    let mut cursor = Cursor::new(text);
+    let found = cursor.peek()?;
+    if found != Kind::Object {
+        cursor.value()?;
+        cursor.finish()?;
+        return Err(AnswerFault::NotAnObject { found });
     }
     Ok(cursor)
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::body::{self, Body};
 use crate::event::WholeAnswer;
-use crate::json::{self, Cursor, Kind, quoted};
+use crate::json::{Kind, Value, quoted};
 use crate::openai::{AnswerFault, RequestFault, UpstreamErrorBody};
 use crate::prompts::Prompts;
 use crate::usage;
@@ -37,7 +37,7 @@ impl EmbeddingsRequest {
     pub fn read(body: &Bytes) -> Result<Self, RequestFault> {
         let mut model = None;
         let mut input = None;
-        let take = |name, value: &json::Value<'_>| {
+        let take = |name, value: &Value<'_>| {
             match name {
                 MODEL => model = body::optional_text(name, value)?,
                 _ => input = Some(Prompts::read(name, value)?),
@@ -76,17 +76,7 @@ impl EmbeddingsRequest {
 /// # Errors
 /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
 pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
-    let text = json::utf8(body)?;
-    if text.trim_ascii().is_empty() {
-        return Err(AnswerFault::Empty);
-    }
-    let mut cursor = Cursor::new(text);
-    let found = cursor.peek()?;
-    if found != Kind::Object {
-        cursor.value()?;
-        cursor.finish()?;
-        return Err(AnswerFault::NotAnObject { found });
-    }
+    let mut cursor = body::answer_in(body)?;
     let mut answer = WholeAnswer::default();
     let mut has_data = false;
     let mut is_error = false;

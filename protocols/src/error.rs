@@ -28,6 +28,8 @@ pub enum Dialect {
     Anthropic,
     /// Gemini's, below `/v1beta` and for its methods below `/v1/models`.
     Gemini,
+    /// The same of its Interactions API, whose streams have an error event of their own.
+    Interactions,
 }
 
 impl Dialect {
@@ -38,6 +40,8 @@ impl Dialect {
         };
         if below("/v1/messages") {
             Self::Anthropic
+        } else if below("/v1beta/interactions") {
+            Self::Interactions
         } else if below("/v1beta") || is_gemini_method(path) {
             Self::Gemini
         } else if below("/v1") || below("/openai/v1") {
@@ -117,11 +121,17 @@ pub fn render(dialect: Dialect, error: &ErrorBody<'_>) -> Bytes {
 
 /// One server-sent event that ends a stream which has already begun.
 ///
-/// Anthropic names its events; the seed has no streams, so its frame is the body as data, as for
-/// OpenAI and Gemini.
+/// Anthropic names its events, and so do interactions, whose error's code is Google's name for the status in small
+/// letters; the seed has no streams, so its frame is the body as data, as for OpenAI and Gemini.
 pub fn render_stream_error(dialect: Dialect, error: &ErrorBody<'_>) -> Bytes {
     let body = json(dialect, error);
     Bytes::from(match dialect {
+        Dialect::Interactions => {
+            let (code, message) = (gemini_status(error.status).to_ascii_lowercase(), quoted(error.message));
+            format!(
+                "event: error\ndata: {{\"event_type\":\"error\",\"error\":{{\"code\":\"{code}\",\"message\":{message}}}}}\n\n"
+            )
+        }
         Dialect::Anthropic => format!("event: error\ndata: {body}\n\n"),
         Dialect::Seed | Dialect::OpenAi | Dialect::Gemini => format!("data: {body}\n\n"),
     })
@@ -144,7 +154,7 @@ fn json(dialect: Dialect, error: &ErrorBody<'_>) -> String {
             anthropic_type(error.status),
             quoted(error.request_id),
         ),
-        Dialect::Gemini => format!(
+        Dialect::Gemini | Dialect::Interactions => format!(
             r#"{{"error":{{"code":{},"message":{message},"status":"{}"}}}}"#,
             error.status,
             gemini_status(error.status),

@@ -19,8 +19,10 @@ use crate::usage::Usage;
 
 pub use crate::openai::{AnswerFault, StreamFault};
 pub use crate::translate::Mendable;
+pub use replayed::Replayed;
 pub use tally::Tally;
 
+mod replayed;
 mod tally;
 
 #[cfg(test)]
@@ -175,6 +177,11 @@ pub trait AnswerStream: Debug + Send + Sync {
     /// none.
     fn response_id(&self) -> Option<&str> {
         None
+    }
+
+    /// The ids under which the upstream keeps the parts of a whole answer, for requests that refer to them.
+    fn item_ids(&self) -> &[String] {
+        &[]
     }
 
     /// The error that ends the stream, as this stream's client reads it, made of the server-sent event that says it.

@@ -16,6 +16,7 @@ mod call_writer;
 mod conversation;
 mod count;
 mod events;
+mod generation_config;
 mod members;
 mod path;
 mod progress;
@@ -34,6 +35,10 @@ pub use answer::whole;
 pub use array::{ArrayStream, array_of};
 pub use conversation::conversation;
 pub use count::{CountRequest, render_count};
+pub(crate) use generation_config::{GenerationConfig, Spelling, once, speaks};
+pub(crate) use members::camel;
+pub(crate) use request::whole_object;
+
 pub use events::{GenerateEvents, events};
 pub use path::{Method, path};
 pub use render::{render_request, render_request_with};

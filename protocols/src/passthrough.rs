@@ -18,6 +18,10 @@ use crate::openai::RequestFault;
 use crate::splice::Splice;
 use crate::usage::{self, Usage};
 
+pub use batch::{Batch, BatchFault, batch};
+
+mod batch;
+
 /// A model's name and where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -95,6 +99,13 @@ pub fn usage(body: &[u8]) -> Option<Usage> {
     None
 }
 
+/// Whether a list goes on behind this page, and behind which id.
+pub fn next_page(body: &[u8]) -> Option<String> {
+    let list = List::read(body)?;
+    let last = list.elements.last().and_then(|element| id(element.raw.as_bytes()));
+    last.filter(|_| list.has_more)
+}
+
 /// A list's `data` with only those elements whose `id` is wanted, and its `first_id` and `last_id` after them; `None` for
 /// what is no such list.
 pub fn filtered(body: &[u8], mut is_wanted: impl FnMut(&str) -> bool) -> Option<Bytes> {
@@ -121,15 +132,17 @@ struct List<'a> {
     elements: Vec<Value<'a>>,
     first_id: Option<Span>,
     last_id: Option<Span>,
+    has_more: bool,
 }
 
 impl<'a> List<'a> {
     fn read(body: &'a [u8]) -> Option<Self> {
-        let (mut data, mut first_id, mut last_id) = (None, None, None);
+        let (mut data, mut first_id, mut last_id, mut has_more) = (None, None, None, false);
         let walked = members(body, |name, value| match name {
             "data" if value.kind == Kind::Array => data = Some(value),
             "first_id" => first_id = Some(value.span),
             "last_id" => last_id = Some(value.span),
+            "has_more" => has_more = value.as_bool() == Some(true),
             _ => {}
         });
         walked.ok()?;
@@ -140,7 +153,7 @@ impl<'a> List<'a> {
         while cursor.next_element().ok()? {
             elements.push(cursor.value().ok()?);
         }
-        Some(Self { data: data.span, elements, first_id, last_id })
+        Some(Self { data: data.span, elements, first_id, last_id, has_more })
     }
 }
 
@@ -297,6 +310,9 @@ mod tests {
         let nothing = r#"{"object":"list", "data": [], "first_id":null, "last_id": null, "has_more":false}"#;
         assert_eq!(filtered(list.as_bytes(), |_| false).unwrap(), nothing);
         assert_eq!(filtered(b"{}", |_| true), None);
+        assert_eq!(next_page(list.as_bytes()), None);
+        let more = br#"{"data":[{"id":"a"},{"id":"b"}],"has_more":true}"#;
+        assert_eq!(next_page(more).as_deref(), Some("b"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! OpenAI's Responses API, as OpenAI and the servers that follow it speak it.
 //!
 //! Owns     for the same dialect on both sides: what the gateway reads of a request ([`ResponsesRequest`]), of a whole
-//!          answer ([`whole`], [`response_id`]) and of a stream ([`ResponsesStream`]). For another dialect on one side:
+//!          answer ([`whole`], [`response_id`], [`item_ids`]) and of a stream ([`ResponsesStream`]). For another dialect on one side:
 //!          requests and answers in neutral form ([`conversation()`], [`events()`], [`ResponsesEvents`]), and written
 //!          from it ([`render_request`], [`ResponsesWriter`]).
 //! Called   by the handlers of `/v1/responses`, by the relay, and by [`crate::translate`].
@@ -22,7 +22,7 @@ mod request;
 mod stream;
 mod writer;
 
-pub use answer::{response_id, whole};
+pub use answer::{item_ids, response_id, whole};
 pub use conversation::conversation;
 pub use echoed::Echoed;
 pub use reader::{ResponsesEvents, events};

@@ -35,6 +35,10 @@ pub enum Problem {
     WrongType { expected: &'static str, found: &'static str },
     #[error("must not be empty")]
     Empty,
+    #[error("`{written}` is no flag of `anthropic-beta`; write one such as \"context-1m-2025-08-07\"")]
+    NotABeta { written: String },
+    #[error("only providers of kind `{kind}` have this; leave it out")]
+    OnlyForKind { kind: &'static str },
     #[error("{written} is too small; use {least} or more")]
     TooSmall { written: String, least: u64 },
     #[error("{written} is too large; use {most} or less")]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gateway_actors::glob::{Glob, MODEL_NAME_MAX, is_model_name};
 use gateway_limits::PICO_PER_USD;
+use gateway_protocols::anthropic::beta;
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 use jiff::civil::Date;
@@ -215,6 +216,15 @@ pub(crate) fn header(value: &Value) -> Read<(HeaderName, HeaderValue)> {
         Some((name.trim().parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
     });
     parsed.ok_or(Problem::NotAHeader)
+}
+
+/// A flag of the header `anthropic-beta`.
+pub(crate) fn beta(value: &Value) -> Read<String> {
+    let written = string(value, "a flag such as \"context-1m-2025-08-07\"")?;
+    match beta::is_flag(written) {
+        true => Ok(written.to_owned()),
+        false => Err(Problem::NotABeta { written: written.to_owned() }),
+    }
 }
 
 /// The name of an environment variable. A key written in its place is not shown.

@@ -36,7 +36,7 @@ use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
 use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, affordable, cap, dispatch};
 
-static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(super) static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 static ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 static ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -113,7 +113,9 @@ pub async fn answer(
                 && let Some(id) = responses::response_id(&whole.bytes)
             {
                 let shared = Arc::clone(front.gateway.shared());
-                Keeper { shared, owner: owner(client, &served) }.note(&id);
+                let keeper = Keeper { shared, owner: owner(client, &served) };
+                keeper.note(&id);
+                responses::item_ids(&whole.bytes).iter().for_each(|id| keeper.note(id));
             }
             shown.whole(exchange, whole, &served)
         }
@@ -127,7 +129,8 @@ fn is_passed(leg: &Leg, protocol: Protocol) -> bool {
     surface::spoken(&leg.provider, protocol) == protocol
 }
 
-fn owner(client: &Client, served: &Served) -> AnswerOwner {
+/// Whose an answer is, and at which key.
+pub(super) fn owner(client: &Client, served: &Served) -> AnswerOwner {
     AnswerOwner {
         client: client.id.clone(),
         provider: Arc::clone(&served.leg.target.provider),
@@ -288,6 +291,7 @@ pub(super) fn request(headers: &HeaderMap, leg: &Leg, sent: Sent) -> UpstreamReq
         method,
         path: with_query(path, quirks.query.as_deref()),
         auth: quirks.auth,
+        http2: quirks.http2,
         headers: upstream_headers(headers, leg, is_passed),
         body,
     }
@@ -332,7 +336,7 @@ fn upstream_headers(of_caller: &HeaderMap, leg: &Leg, is_passed: bool) -> Header
         headers.entry(&ANTHROPIC_VERSION).or_insert(default);
         if headers.contains_key(&ANTHROPIC_BETA) {
             let flags = headers.get_all(&ANTHROPIC_BETA).iter().map(HeaderValue::as_bytes);
-            let flags = beta::filtered(flags, None);
+            let flags = beta::filtered(flags, leg.provider.quirks.betas.as_deref());
             headers.remove(&ANTHROPIC_BETA);
             headers.extend(
                 HeaderValue::try_from(flags)

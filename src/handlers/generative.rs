@@ -18,7 +18,7 @@ use crate::trail::Step;
 
 use super::ask::{self, Question};
 use super::counted;
-use super::kept::owned;
+use super::kept::{pinned, references};
 
 /// Endpoint names, as the ledger has them.
 const CHAT: &str = "chat/completions";
@@ -34,8 +34,10 @@ pub async fn chat(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
-    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let question = Question { asked, endpoint: CHAT, key: None, body };
+    let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
+    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
+    let question = Question { asked, endpoint: CHAT, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
@@ -48,8 +50,10 @@ pub async fn messages(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
-    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let question = Question { asked, endpoint: MESSAGES, key: None, body };
+    let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
+    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
+    let question = Question { asked, endpoint: MESSAGES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 
@@ -62,23 +66,12 @@ pub async fn responses(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let request = ResponsesRequest::read(body.bytes())?;
-    let earlier = match request.previous_response_id() {
-        Some(id) => Some((id.to_owned(), owned(front, exchange, client, "response", id).await?)),
-        None => None,
-    };
+    let earlier = request.previous_response_id().map(str::to_owned);
     let asked = Asked::Responses(request);
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let key = match earlier {
-        Some((id, owner)) => {
-            // Nobody else has it.
-            resolved.legs.retain(|leg| leg.target.provider == owner.provider);
-            if resolved.legs.is_empty() {
-                return Err(Fault::NotFound { what: "response", name: id });
-            }
-            Some(owner.key)
-        }
-        None => None,
-    };
+    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let earlier = earlier.as_deref().map(|id| ("response", id));
+    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
     let question = Question { asked, endpoint: RESPONSES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -105,8 +98,10 @@ pub async fn gemini(
     let sse = form_urlencoded::parse(exchange.query.as_bytes())
         .any(|(name, value)| name == "alt" && value == "sse");
     let asked = Asked::Gemini { request, model, stream, sse };
-    let resolved = resolved(exchange, client, asked.model(), asked.stream())?;
-    let question = Question { asked, endpoint: MESSAGES, key: None, body };
+    let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
+    let referred = references(&resolved, asked.protocol(), body.bytes())?;
+    let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
+    let question = Question { asked, endpoint: MESSAGES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
 

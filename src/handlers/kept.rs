@@ -1,4 +1,5 @@
-//! Answers that an upstream keeps: a response found again, deleted, cancelled, its input read.
+//! Answers that an upstream keeps, and what requests refer to of them: a response found again (whole or as its stream),
+//! deleted, cancelled, its input read.
 //!
 //! Called   by the front door; the ledger knows whose a response is and which key has it.
 //! Bounded  by one look into the ledger's file where memory does not know.
@@ -8,18 +9,23 @@ use std::sync::Arc;
 
 use gateway_actors::ledger::{self, AnswerOwner};
 use gateway_actors::{Client, Target};
-use gateway_protocols::event::WholeAnswer;
+use gateway_protocols::event::{AnswerStream, Replayed, WholeAnswer};
 use gateway_protocols::passthrough;
+use gateway_protocols::referenced::{self, Reference};
+use gateway_protocols::responses::ResponsesStream;
+use gateway_protocols::translate::Protocol;
 use http::Method;
 use warp::reply::Response;
 
-use crate::attempts::Attempts;
+use crate::attempts::{Attempts, StreamWriter, Writer, Written};
 use crate::body::BufferedBody;
+use crate::call::ReadWhole;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
-use crate::resolve::{self, Resolved};
+use crate::resolve::{self, Leg, Resolved};
+use crate::surface::{self, EVENT_MAX};
 
-use super::ask::{Fixed, Sent, course, once, request, upstream_method};
+use super::ask::{Fixed, Flow, Sent, course, once, relay, request, upstream_method};
 use super::passed::{self, Passing};
 use super::{Asking, Dispatched, dispatch};
 
@@ -42,10 +48,11 @@ pub async fn response(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     if let (&Method::POST, "compact" | COUNTING) = (&exchange.method, rest) {
-        let key = match passthrough::text_member(body.bytes(), "previous_response_id")? {
-            Some(id) => Some(owned(front, exchange, client, "response", &id).await?.key),
-            None => None,
-        };
+        let earlier = passthrough::text_member(body.bytes(), "previous_response_id")?;
+        let earlier = earlier.as_deref().map(|id| ("response", id));
+        let references = referenced::references(body.bytes())?;
+        let owner = pinned(front, exchange, client, earlier, &references).await?.owner();
+        let key = owner.map(|owner| owner.key);
         let passing = Passing { endpoint: ENDPOINT, is_free: rest == COUNTING, key };
         let answer = passed::with_model(front, exchange, client, passing, body, in_flight).await;
         // A provider without it has no such route.
@@ -67,19 +74,133 @@ pub async fn response(
         return Err(Fault::NoRoute { method: exchange.method.to_string(), path: exchange.path.clone() });
     }
     let owner = owned(front, exchange, client, "response", id).await?;
-    let resolved = at(exchange, client, &owner)?;
-    let asking = Asking {
-        endpoint: ENDPOINT,
-        prompt_tokens: 0,
-        output_tokens: &[0],
-        is_free: true,
-        key: Some(Arc::clone(&owner.key)),
-    };
-    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
     let path = match &*exchange.query {
         "" => format!("/responses/{rest}"),
         query => format!("/responses/{rest}?{query}"),
     };
+    let replay: Option<Replay> = (below.is_none() && is_replay(exchange))
+        .then_some(|| Box::new(Replayed(ResponsesStream::new(EVENT_MAX))));
+    about(front, exchange, client, Kept { endpoint: ENDPOINT, owner, path, replay }, body, in_flight).await
+}
+
+/// Where a request must go, because an upstream's key has there what it refers to.
+#[derive(Debug)]
+pub(super) struct Pin(Option<(AnswerOwner, Fault)>);
+
+impl Pin {
+    /// The one key that will do. Only the targets at its provider are left: nobody else knows what it has.
+    ///
+    /// # Errors
+    /// None of the request's targets is there.
+    pub(super) fn key_at(self, resolved: &mut Resolved) -> Result<Option<Arc<str>>, Fault> {
+        let Some((owner, unknown)) = self.0 else { return Ok(None) };
+        resolved.legs.retain(|leg| leg.target.provider == owner.provider);
+        if resolved.legs.is_empty() { Err(unknown) } else { Ok(Some(owner.key)) }
+    }
+
+    /// Who has what the request refers to.
+    pub(super) fn owner(self) -> Option<AnswerOwner> {
+        self.0.map(|(owner, _)| owner)
+    }
+}
+
+/// What of a request refers to its upstream's store. A translation carries files alone; of all else it says
+/// that it has no equal.
+pub(super) fn references(
+    resolved: &Resolved,
+    protocol: Protocol,
+    body: &[u8],
+) -> Result<Vec<Reference>, Fault> {
+    let mut references = referenced::references(body)?;
+    if resolved.legs.iter().all(|leg| surface::spoken(&leg.provider, protocol) != protocol) {
+        references.retain(|reference| reference.what == "file");
+    }
+    Ok(references)
+}
+
+/// Looks that all that a request refers to is the client's, and at one key; `earlier` is the answer that it goes on from:
+/// what that is, and its id.
+pub(super) async fn pinned(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    earlier: Option<(&'static str, &str)>,
+    references: &[Reference],
+) -> Result<Pin, Fault> {
+    let mut pin: Option<(AnswerOwner, Fault)> = None;
+    let references = references.iter().map(|reference| (reference.what, reference.id.as_str()));
+    for (what, id) in earlier.into_iter().chain(references) {
+        let owner = owned(front, exchange, client, what, id).await?;
+        match &pin {
+            Some((pinned, _)) if (&pinned.provider, &pinned.key) != (&owner.provider, &owner.key) => {
+                return Err(Fault::KeptApart { what, id: id.to_owned() });
+            }
+            Some(_) => {}
+            None => pin = Some((owner, Fault::NotFound { what, name: id.to_owned() })),
+        }
+    }
+    Ok(Pin(pin))
+}
+
+/// What is asked about an answer that an upstream keeps.
+pub(super) struct Kept {
+    /// The endpoint's name, as the ledger has it.
+    pub(super) endpoint: &'static str,
+    /// Who has it.
+    pub(super) owner: AnswerOwner,
+    /// Below the upstream's base URL, with the query.
+    pub(super) path: String,
+    /// How its stream is watched, where it is to be told again as one.
+    pub(super) replay: Option<Replay>,
+}
+
+/// Watches a kept answer's stream.
+pub(super) type Replay = fn() -> Box<dyn AnswerStream>;
+
+/// A request for a kept answer's stream.
+#[derive(Debug)]
+struct Replays {
+    asks: Fixed,
+    replay: Replay,
+}
+
+impl Writer for Replays {
+    fn write(&self, leg: &Leg, at: usize) -> Result<Written, Fault> {
+        self.asks.write(leg, at)
+    }
+
+    fn read_whole(&self, leg: &Leg, at: usize) -> ReadWhole {
+        self.asks.read_whole(leg, at)
+    }
+}
+
+impl StreamWriter for Replays {
+    fn stream(&self, _: &Leg, _: usize) -> Box<dyn AnswerStream> {
+        (self.replay)()
+    }
+}
+
+/// Whether a kept answer is asked for as a stream.
+pub(super) fn is_replay(exchange: &Exchange) -> bool {
+    exchange.method == Method::GET
+        && form_urlencoded::parse(exchange.query.as_bytes())
+            .any(|(name, value)| name == "stream" && value == "true")
+}
+
+/// Asks the one key that has the answer. No token counts: they did when it was made.
+pub(super) async fn about(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    kept: Kept,
+    body: BufferedBody,
+    in_flight: InFlight,
+) -> Result<Response, Fault> {
+    let Kept { endpoint, owner, path, replay } = kept;
+    let resolved = at(exchange, client, &owner)?;
+    let asking =
+        Asking { endpoint, prompt_tokens: 0, output_tokens: &[0], is_free: true, key: Some(owner.key) };
+    let Dispatched { charge, shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
     let sent = Sent {
         method: upstream_method(&exchange.method),
         path: path.into(),
@@ -87,17 +208,23 @@ pub async fn response(
         is_passed: true,
     };
     let request = request(&exchange.headers, resolved.first(), sent);
-    let fixed = Fixed { request, read: |body| Ok((body, WholeAnswer::default())) };
-    let answer = Attempts::new(once(course(front, exchange, client, resolved.legs)), fixed, None);
-    let answer = answer.whole(charge).await;
-    drop(in_flight);
+    let asks = Fixed { request, read: |body| Ok((body, WholeAnswer::default())) };
+    let course = once(course(front, exchange, client, resolved.legs));
+    if let Some(replay) = replay {
+        drop(body);
+        let attempts = Attempts::new(course, Replays { asks, replay }, None);
+        let flow = Flow { shown, in_flight, is_array: false, keeps_for: None };
+        return Ok(relay(front, exchange, attempts, charge, flow).await);
+    }
+    let answer = Attempts::new(course, asks, None).whole(charge).await;
+    drop((body, in_flight));
     Ok(match answer {
         Ok((whole, served)) => shown.whole(exchange, whole, &served),
         Err(failed) => shown.failed(exchange, &failed),
     })
 }
 
-/// Whose a response, file or batch is, if it is this client's; `what` says which for an error.
+/// Whose a response, its item, an interaction, file or batch is, if it is this client's; `what` says which for an error.
 pub(super) async fn owned(
     front: &Front,
     exchange: &Exchange,

@@ -2,7 +2,7 @@
 //!
 //! Called   by the front door, behind the one admission: each request is counted, and so are the tokens where the
 //!          answer tells them.
-//! Bounded  by the body's limits and, as any whole answer, by the largest one.
+//! Bounded  by the body's limits and, where the answer is JSON, by the largest one; all else passes as it comes.
 //! Fails    before the admission for what is wrong with the request.
 //!
 //! Files and batches belong to the upstream's key, which all clients share. The ledger knows which client made
@@ -16,24 +16,29 @@ use gateway_limits::{Mode, Usage};
 use gateway_protocols::event::WholeAnswer;
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate};
-use http::Method;
 use http::header::CONTENT_TYPE;
-use warp::reply::Response;
+use http::{HeaderValue, Method};
+use warp::reply::{Reply, Response};
 
-use crate::attempts::Attempts;
+use crate::attempts::{Attempts, Served, Taken};
 use crate::body::BufferedBody;
+use crate::call::Pieces;
+use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Leg, Resolved};
 use crate::settings::ProviderKind;
 
-use super::ask::{Fixed, Sent, course, once, request, upstream_method};
-use super::generative::resolved;
-use super::kept::owned;
-use super::{Asking, Dispatched, affordable, dispatch};
+use super::ask::{Fixed, Sent, X_ACCEL_BUFFERING, course, once, request, upstream_method};
+use super::generative::{self, resolved};
+use super::kept::{owned, pinned};
+use super::{Asking, Dispatched, Shown, affordable, dispatch};
 
 /// The endpoint of batches, by its name in the ledger.
 const BATCHES: &str = "batches";
+
+/// Pages of a list that are asked for one after the other until one has something of the client's own.
+const PAGES_MAX: u32 = 8;
 
 /// What stands for the model in the ledger where a request names none.
 const NO_MODEL: &str = "-";
@@ -74,9 +79,10 @@ pub async fn with_model(
         is_free,
         key,
     };
-    pass(front, exchange, client, resolved, asking, Some(named), body, in_flight)
-        .await
-        .map(|(response, _)| response)
+    let path = path(exchange, &exchange.query);
+    let passed = pass(front, exchange, client, &resolved, asking, path, Some(named), &body).await;
+    drop(body);
+    Ok(passed?.answer(front, exchange, in_flight))
 }
 
 /// Answers a request for files or batches; `rest` is what follows the endpoint's path.
@@ -106,33 +112,82 @@ pub async fn without_model(
         // Only the key that has the file can work on it.
         owner = Some(owned(front, exchange, client, "file", &input).await?);
     }
+    let is_upload = makes && !is_batch;
+    let batch = if is_upload { passthrough::batch(body.bytes(), content_type(exchange))? } else { None };
+    if let Some(batch) = &batch {
+        owner = pinned(front, exchange, client, None, &batch.references).await?.owner();
+    }
     let mut resolved = provider(exchange, client, owner.as_ref())?;
     served(&mut resolved.legs, endpoint)?;
+    for (line, model) in batch.iter().flat_map(|batch| &batch.models) {
+        check_line(exchange, client, &resolved, *line, model)?;
+    }
     let key = owner.as_ref().map(|owner| Arc::clone(&owner.key));
+    let made_at = Arc::clone(&resolved.first().target.provider);
     let asking = Asking { endpoint, prompt_tokens: 0, output_tokens: &[0], is_free: true, key };
-    let made_at = resolved.first().target.provider.clone();
-    let (mut response, made) = pass(front, exchange, client, resolved, asking, None, body, in_flight).await?;
-    let Some(Made { body, key }) = made else { return Ok(response) };
-    let lists = id.is_none() && !makes;
-    let shown = if lists { own(front, exchange, client, what, &body).await? } else { body };
-    let made = if makes { passthrough::id(&shown) } else { None };
-    let written = if is_batch { passthrough::files_written(&shown) } else { Vec::new() };
+    if id.is_none() && !makes {
+        let listed = list(front, exchange, client, &resolved, asking, what, &body).await;
+        drop(body);
+        return Ok(listed?.answer(front, exchange, in_flight));
+    }
+    let path = path(exchange, &exchange.query);
+    let passed = pass(front, exchange, client, &resolved, asking, path, None, &body).await?;
+    drop(body);
+    if let Passed::Whole { made: Some(made), .. } = &passed {
+        let new = if makes { passthrough::id(&made.body) } else { None };
+        keep(front, client, &made_at, made, new, is_batch);
+    }
+    Ok(passed.answer(front, exchange, in_flight))
+}
+
+/// Notes whose a file or batch is, and the files that a batch has written.
+fn keep(
+    front: &Front,
+    client: &Client,
+    provider: &Arc<str>,
+    made: &Made,
+    new: Option<String>,
+    is_batch: bool,
+) {
+    let written = if is_batch { passthrough::files_written(&made.body) } else { Vec::new() };
     let shared = front.gateway.shared();
-    for id in made.into_iter().chain(written) {
+    for id in new.into_iter().chain(written) {
         // A batch is asked for again and again until it is done.
         if shared.recent_answer(&id).is_none() {
-            let owner = AnswerOwner {
-                client: client.id.clone(),
-                provider: Arc::clone(&made_at),
-                key: Arc::clone(&key),
-            };
-            shared.keep_answer(&id, owner);
+            let (provider, key) = (Arc::clone(provider), Arc::clone(&made.key));
+            shared.keep_answer(&id, AnswerOwner { client: client.id.clone(), provider, key });
         }
     }
-    if lists {
-        *response.body_mut() = shown.into();
+}
+
+/// A list of what is the client's own. A page without any is followed by the next: a client takes a page of nothing for
+/// the end.
+async fn list(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    resolved: &Resolved,
+    asking: Asking<'_>,
+    what: &'static str,
+    body: &BufferedBody,
+) -> Result<Passed, Fault> {
+    let mut query = exchange.query.to_string();
+    for page in 1.. {
+        let (asking, path) = (asking.clone(), path(exchange, &query));
+        let passed = pass(front, exchange, client, resolved, asking, path, None, body).await?;
+        let Passed::Whole { mut response, made: Some(mut made) } = passed else { return Ok(passed) };
+        let (shown, is_empty) = own(front, exchange, client, what, &made.body).await?;
+        let next = passthrough::next_page(&made.body).filter(|_| is_empty && page < PAGES_MAX);
+        if let Some(last) = next {
+            query = after(&exchange.query, &last);
+            continue;
+        }
+        made.body = shown;
+        keep(front, client, &resolved.first().target.provider, &made, None, what == "batch");
+        *response.body_mut() = made.body.into();
+        return Ok(Passed::Whole { response, made: None });
     }
-    Ok(response)
+    Err(Fault::Bug)
 }
 
 /// The id in a path's rest, if there is one. What may follow it is listed: an upstream that folds `..` away would
@@ -151,14 +206,39 @@ fn id<'r>(exchange: &Exchange, endpoint: &str, rest: &'r str) -> Result<Option<&
     Ok((!rest.is_empty()).then_some(id))
 }
 
-/// The elements of a list that the client made.
+/// Whether a client may ask for the model of a batch's line, where the batch would run.
+fn check_line(
+    exchange: &Exchange,
+    client: &Client,
+    resolved: &Resolved,
+    line: usize,
+    model: &str,
+) -> Result<(), Fault> {
+    let found = generative::resolved(exchange, client, Some(model), false)
+        .map_err(|fault| Fault::BatchLine { line, fault: Box::new(fault) })?;
+    let here = &resolved.first().target.provider;
+    // Another target of the model is of no use to a batch, which nobody asks a second time.
+    match found.legs.iter().any(|leg| leg.target.provider == *here && &*leg.target.model == model) {
+        true => Ok(()),
+        false => Err(Fault::BatchModel { line, model: model.to_owned(), provider: here.to_string() }),
+    }
+}
+
+/// The query of a list's next page.
+fn after(query: &str, last: &str) -> String {
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    next.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after"));
+    next.append_pair("after", last).finish()
+}
+
+/// The elements of a list that the client made, and whether there are none.
 async fn own(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
     what: &'static str,
     list: &bytes::Bytes,
-) -> Result<bytes::Bytes, Fault> {
+) -> Result<(bytes::Bytes, bool), Fault> {
     let mut ids = Vec::new();
     passthrough::filtered(list, |id| {
         ids.push(id.to_owned());
@@ -173,13 +253,39 @@ async fn own(
         }
     }
     // What is no list shows nothing that could be another's.
-    Ok(passthrough::filtered(list, |id| mine.iter().any(|mine| mine == id)).unwrap_or_else(|| list.clone()))
+    let shown = passthrough::filtered(list, |id| mine.iter().any(|mine| mine == id));
+    Ok((shown.unwrap_or_else(|| list.clone()), mine.is_empty()))
 }
 
 /// An answer's bytes, and the name of the key that gave it.
 struct Made {
     body: bytes::Bytes,
     key: Arc<str>,
+}
+
+/// What came of a request that passes.
+enum Passed {
+    /// The whole answer; what was made, unless it failed.
+    Whole { response: Response, made: Option<Made> },
+    /// Sound, events, the content of a file: nothing in it is to be noted, and it may be long.
+    Flowing { pieces: Box<Pieces>, charge: Box<Charge>, served: Box<Served>, shown: Box<Shown> },
+}
+
+impl Passed {
+    /// What the client gets.
+    fn answer(self, front: &Front, exchange: &Exchange, in_flight: InFlight) -> Response {
+        let (pieces, charge, served, shown) = match self {
+            Self::Whole { response, .. } => return response,
+            Self::Flowing { pieces, charge, served, shown } => (pieces, charge, served, shown),
+        };
+        let (content_type, upstream_time) = (pieces.content_type.clone(), pieces.upstream_time);
+        let flowing = pieces.flowing(*charge, in_flight, front.cut_off.token().clone());
+        let mut response = warp::reply::stream(flowing).into_response();
+        let headers = response.headers_mut();
+        headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
+        headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        shown.sign(exchange, response, &served, Some(upstream_time))
+    }
 }
 
 /// Passes a request and its answer.
@@ -191,12 +297,12 @@ async fn pass(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    resolved: Resolved,
+    resolved: &Resolved,
     asking: Asking<'_>,
+    path: String,
     named: Option<Named>,
-    body: BufferedBody,
-    in_flight: InFlight,
-) -> Result<(Response, Option<Made>), Fault> {
+    body: &BufferedBody,
+) -> Result<Passed, Fault> {
     let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
     shown.warn(front, resolved.retired.as_ref());
     let leg = resolved.first();
@@ -205,36 +311,41 @@ async fn pass(
         None => body.bytes().clone(),
     };
     let method = upstream_method(&exchange.method);
-    let sent = Sent { method, path: path(exchange).into(), body: sent, is_passed: true };
+    let sent = Sent { method, path: path.into(), body: sent, is_passed: true };
     let request = request(&exchange.headers, leg, sent);
     let read = |body: bytes::Bytes| {
         let usage = passthrough::usage(&body);
         Ok((body, WholeAnswer { usage, counted: Usage::default(), model: None }))
     };
-    let mut course = course(front, exchange, client, resolved.legs);
+    let mut course = course(front, exchange, client, resolved.legs.clone());
     if named.is_none() {
         // It may make something.
         course = once(course);
     }
-    let answer = Attempts::new(course, Fixed { request, read }, None).whole(charge).await;
-    drop((body, in_flight));
-    Ok(match answer {
-        Ok((whole, served)) => {
-            let made = Made { body: whole.bytes.clone(), key: Arc::clone(&served.key) };
+    Ok(match Attempts::new(course, Fixed { request, read }, None).taken(charge).await {
+        Ok((Taken::Whole(whole), served)) => {
+            let made = Some(Made { body: whole.bytes.clone(), key: Arc::clone(&served.key) });
             let mut response = Response::new(whole.bytes.into());
             response.headers_mut().extend(whole.content_type.map(|value| (CONTENT_TYPE, value)));
-            (shown.sign(exchange, response, &served, Some(whole.upstream_time)), Some(made))
+            let response = shown.sign(exchange, response, &served, Some(whole.upstream_time));
+            Passed::Whole { response, made }
         }
-        Err(failed) => (shown.failed(exchange, &failed), None),
+        Ok((Taken::Flowing(pieces, charge), served)) => Passed::Flowing {
+            pieces,
+            charge: Box::new(charge),
+            served: Box::new(served),
+            shown: Box::new(shown),
+        },
+        Err(failed) => Passed::Whole { response: shown.failed(exchange, &failed), made: None },
     })
 }
 
-/// The path below the upstream's base URL, with its query.
-fn path(exchange: &Exchange) -> String {
+/// The path below the upstream's base URL, with this query.
+fn path(exchange: &Exchange, query: &str) -> String {
     debug_assert_eq!(exchange.dialect, Dialect::OpenAi, "only OpenAI's paths come here");
     let path = exchange.path.strip_prefix("/openai").unwrap_or(&exchange.path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
-    match &*exchange.query {
+    match query {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
     }

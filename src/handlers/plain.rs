@@ -7,8 +7,7 @@ use gateway_actors::Client;
 use gateway_protocols::completions::{self, CompletionsRequest, CompletionsStream};
 use gateway_protocols::embeddings::{self, EmbeddingsRequest};
 use gateway_protocols::event::AnswerStream;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use warp::reply::Response;
 
 use crate::attempts::{Attempts, StreamWriter, Writer, Written};
@@ -147,12 +146,7 @@ async fn whole<W: Writer>(
     shown: &Shown,
 ) -> Response {
     match attempts.whole(charge).await {
-        Ok((whole, served)) => {
-            let mut response = Response::new(whole.bytes.into());
-            let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, whole.content_type.unwrap_or(json));
-            shown.sign(exchange, response, &served, Some(whole.upstream_time))
-        }
+        Ok((whole, served)) => shown.whole(exchange, whole, &served),
         Err(failed) => shown.failed(exchange, &failed),
     }
 }

@@ -43,8 +43,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// The upstream keeps the answer under this id.
-    pub fn note(self, id: &str) {
-        self.shared.keep_answer(id, self.owner);
+    /// The upstream keeps the answer, or a part of it, under this id.
+    pub fn note(&self, id: &str) {
+        self.shared.keep_answer(id, self.owner.clone());
     }
 }

@@ -112,6 +112,10 @@ pub struct Quirks {
     pub tells_usage_unasked: bool,
     /// The header that has the count of cached prompt tokens (Fireworks).
     pub cached_tokens_header: Option<HeaderName>,
+    /// Whether it is known to speak HTTP/2 where its address has no TLS that could tell.
+    pub http2: bool,
+    /// The flags of `anthropic-beta` that go to it; `None` where all do.
+    pub betas: Option<Vec<String>>,
 }
 
 /// Requests that wait for a provider.
@@ -201,6 +205,8 @@ struct Written {
     responses: Option<bool>,
     stream_options: Option<bool>,
     cached_tokens_header: Option<HeaderName>,
+    http2: Option<bool>,
+    betas: Option<Vec<String>>,
     is_lenient: Option<bool>,
 }
 
@@ -227,6 +233,8 @@ impl Written {
             responses: self.responses.or(upstream.responses),
             stream_options: self.stream_options.or(upstream.stream_options),
             cached_tokens_header: self.cached_tokens_header.or(upstream.cached_tokens_header),
+            http2: self.http2.or(upstream.http2),
+            betas: self.betas.or(upstream.betas),
             is_lenient: self.is_lenient.or(upstream.is_lenient),
         }
     }
@@ -338,6 +346,8 @@ impl<'a> Surroundings<'a> {
                 responses: written.responses.unwrap_or(false),
                 tells_usage_unasked: written.stream_options == Some(false),
                 cached_tokens_header: written.cached_tokens_header,
+                http2: written.http2.unwrap_or(false),
+                betas: written.betas,
             },
             is_lenient: written.is_lenient.unwrap_or(false),
             default_model: written.default_model,
@@ -380,6 +390,8 @@ impl<'a> Surroundings<'a> {
             responses: section.get("responses", values::boolean, report),
             stream_options: section.get("stream_options", values::boolean, report),
             cached_tokens_header: section.get("cached_tokens_header", values::header_name, report),
+            http2: section.get("http2", values::boolean, report),
+            betas: section.list("betas", values::beta, report),
             is_lenient: section.get("translate", values::one_of("way to translate", TRANSLATE), report),
         }
     }
@@ -467,6 +479,9 @@ fn kind(value: &Value) -> Result<ProviderKind, Problem> {
 
 /// Every upstream needs an address, and the echo provider has none.
 fn check_upstream(kind: ProviderKind, section: &Section<'_>, keys: &[KeySettings], report: &mut Report) {
+    if kind != ProviderKind::Anthropic && section.has("betas") {
+        section.fault("betas", Problem::OnlyForKind { kind: "anthropic" }, report);
+    }
     match kind {
         ProviderKind::Echo => {
             for key in ["base_url", "api_key_env", "api_key_file", "keys"] {

@@ -258,6 +258,19 @@ fn a_header_or_query_that_no_request_can_carry_is_a_fault() {
 }
 
 #[test]
+fn betas_are_flags_and_for_anthropic_alone() {
+    let written = "[providers.x]\nkind='anthropic'\nbase_url='https://a/v1'\nbetas=['context-1m-2025-08-07','a, b']\n\
+        [providers.y]\nbase_url='https://a/v1'\nbetas=[]";
+    assert_eq!(
+        faults(written),
+        [
+            "gateway.toml:4:32: providers.x.betas[1]: `a, b` is no flag of `anthropic-beta`; write one such as \"context-1m-2025-08-07\"",
+            "gateway.toml:7:7: providers.y.betas: only providers of kind `anthropic` have this; leave it out",
+        ]
+    );
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there() {
     let setup = Setup::new("");
     let absent = setup.folder.path().join("absent.toml");

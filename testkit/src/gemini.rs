@@ -5,7 +5,7 @@
 //! | `/v1beta/models/M:generateContent`, `:streamGenerateContent` | what the [`model`](crate::model) says |
 //! | `/v1beta/models/M:countTokens` | a count |
 //! | `/v1beta/models`, `/v1beta/models/M` | [`MODELS`] |
-//! | `/v1beta/interactions`, `…/ID` | what the model says; an example |
+//! | `/v1beta/interactions`, `…/ID`, `…/ID/cancel` | what the model says; an example |
 //!
 //! Owns     nothing; an answer follows from the request and its number alone.
 //! Called   by `vendor` for everything below `/v1beta`.

@@ -90,7 +90,9 @@ pub fn name(client: usize) -> String {
 
 /// A gateway that has all clients.
 pub fn gateway(upstream: &FakeUpstream) -> Builder {
-    let builder = TestGateway::with(upstream).models(PRICES);
+    // What is refused for the sake of a provider that fails is not what is looked for here.
+    let breaker = "breaker = { consecutive = 1000000, rate = 1.0, calls_min = 1000000 }";
+    let builder = TestGateway::with(upstream).models(PRICES).once().provider(breaker);
     (0..CLIENTS)
         .fold(builder, |builder, client| builder.client(&name(client), ClientLimits::of(client).members()))
 }
@@ -135,7 +137,7 @@ fn pieces() -> Reply {
 fn failures() -> [(Reply, bool); 8] {
     [
         (Reply::error(500), false),
-        (Reply::error(429), true),
+        (Reply::error(409), true),
         (Reply::error(400), false),
         (Reply::html(), true),
         (Reply::close(), false),

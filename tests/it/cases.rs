@@ -2,6 +2,7 @@
 //! Each test begins with the number of its case.
 
 mod crossed;
+mod http2;
 
 use std::time::Duration;
 

@@ -13,12 +13,21 @@ const WHOLE: &str = "One two three four five";
 
 /// A gateway whose model `both` goes from the first upstream to the second.
 async fn gateway(first: &FakeUpstream, second: &FakeUpstream, midstream: &str) -> TestGateway {
+    with_models(first, second, midstream, "[second.\"gpt-other\"]\ntakes_prefill = true\n").await
+}
+
+/// The same with this table of models.
+async fn with_models(
+    first: &FakeUpstream,
+    second: &FakeUpstream,
+    midstream: &str,
+    models: &str,
+) -> TestGateway {
     let toml = format!(
         "[models.both]\ntargets = ['openai/gpt-test', 'second/gpt-other']\nmidstream = '{midstream}'\n\
          [providers.second]\nkind = 'openai'\nbase_url = '{}'\n",
         second.base_url()
     );
-    let models = "[second.\"gpt-other\"]\ntakes_prefill = true\n";
     TestGateway::with(first).toml(&toml).models(models).metered("ada").start().await
 }
 
@@ -102,12 +111,7 @@ async fn a_continued_stream_goes_on_from_the_text_so_far() {
 #[tokio::test]
 async fn a_model_that_takes_no_beginning_of_its_answer_is_not_asked_to_continue() {
     let (first, second) = (FakeUpstream::start().await, FakeUpstream::start().await);
-    let toml = format!(
-        "[models.both]\ntargets = ['openai/gpt-test', 'second/gpt-plain']\nmidstream = 'continue'\n\
-         [providers.second]\nkind = 'openai'\nbase_url = '{}'\n",
-        second.base_url()
-    );
-    let gateway = TestGateway::with(&first).toml(&toml).metered("ada").start().await;
+    let gateway = with_models(&first, &second, "continue", "").await;
     first.script(Reply::stream(WORDS).cut_after(2));
     let answer = ask(&gateway).await;
     let stream = answer.chat_stream();

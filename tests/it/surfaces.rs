@@ -3,7 +3,9 @@
 //! Here is also what these tests and those of [`crate::crossed`] share: a gateway with a provider of each kind before
 //! one upstream, a question in any of the four protocols, and a reader of answers as strict as a client can be.
 
+mod batches;
 mod gemini;
+mod interactions;
 mod kept;
 mod lists;
 mod messages;

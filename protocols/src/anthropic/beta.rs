@@ -32,6 +32,11 @@ pub fn filtered<'a>(lines: impl IntoIterator<Item = &'a [u8]>, allowed: Option<&
     flags.join(",")
 }
 
+/// Whether this is a flag: 1 to 128 letters, digits, and what joins them.
+pub fn is_flag(text: &str) -> bool {
+    flag(text.as_bytes()) == Some(text)
+}
+
 /// The flag that a piece of the list is: letters, digits, and what joins them.
 fn flag(token: &[u8]) -> Option<&str> {
     let flag = std::str::from_utf8(token).ok()?.trim_matches([' ', '\t']);
@@ -65,5 +70,6 @@ mod tests {
         let allowed = ["a".to_owned(), "b".to_owned()];
         assert_eq!(filtered([b"c,b,a".as_slice()], Some(&allowed)), "b,a");
         assert_eq!(filtered([b"a".as_slice()], Some(&[])), "");
+        assert!(is_flag("context-1m-2025-08-07") && !is_flag(" a") && !is_flag("a,b") && !is_flag(""));
     }
 }

@@ -16,7 +16,8 @@ use super::request::{cap, check_messages};
 use crate::body::object_in;
 use crate::conversation::{Conversation, Effort, Extra, Format, Reasoning, Tool, ToolChoice};
 use crate::json::{Kind, Value};
-use crate::openai::{Path, RequestFault};
+use crate::openai::RequestFault;
+use crate::path::Path;
 
 mod message;
 
@@ -61,7 +62,7 @@ fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) 
     if value.kind == Kind::Null {
         return Ok(());
     }
-    let at = Path::Top(name);
+    let at = Path::top(name);
     let sampling = &mut conversation.sampling;
     match name {
         // The target has a model of its own.
@@ -106,7 +107,7 @@ fn changes_nothing(name: &str) -> bool {
 }
 
 fn read_tools<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("tools");
+    let at = Path::top("tools");
     require(&at, value, Kind::Array)?;
     for (index, tool) in elements(value).iter().enumerate() {
         let at = at.element(index);
@@ -159,7 +160,7 @@ fn is_direct(callers: &Value<'_>) -> bool {
 }
 
 fn read_tool_choice<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("tool_choice");
+    let at = Path::top("tool_choice");
     let [sort, name, is_serial] = pick(value, ["type", "name", "disable_parallel_tool_use"]);
     let sort = sort.and_then(|sort| sort.as_text());
     conversation.tool_choice = Some(match (sort.as_deref(), name) {
@@ -182,7 +183,7 @@ fn reasoning<'c>(conversation: &'c mut Conversation<'_>) -> &'c mut Reasoning {
 }
 
 fn read_thinking<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("thinking");
+    let at = Path::top("thinking");
     let [sort, budget, display] = pick(value, ["type", "budget_tokens", "display"]);
     let shown = display.and_then(|display| display.as_text()).is_none_or(|display| display != "omitted");
     let reasoning = reasoning(conversation);
@@ -205,7 +206,7 @@ fn read_output_config<'a>(
     conversation: &mut Conversation<'a>,
     value: &Value<'a>,
 ) -> Result<(), RequestFault> {
-    let at = Path::Top("output_config");
+    let at = Path::top("output_config");
     require(&at, value, Kind::Object)?;
     for (name, value) in members(value) {
         let at = at.member(&name);

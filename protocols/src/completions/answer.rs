@@ -5,9 +5,10 @@
 //! Bounded  by the JSON scanner.
 //! Fails    with an [`AnswerFault`]: what arrives with a 200 is not always an answer.
 
+use crate::body;
 use crate::estimate::Estimator;
 use crate::event::WholeAnswer;
-use crate::json::{self, Cursor, JsonFault, Kind};
+use crate::json::{Cursor, JsonFault, Kind};
 use crate::openai::{AnswerFault, UpstreamErrorBody};
 use crate::usage::{self, Usage};
 
@@ -19,17 +20,7 @@ mod tests;
 /// # Errors
 /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
 pub fn whole(body: &[u8]) -> Result<WholeAnswer, AnswerFault> {
-    let text = json::utf8(body)?;
-    if text.trim_ascii().is_empty() {
-        return Err(AnswerFault::Empty);
-    }
-    let mut cursor = Cursor::new(text);
-    let found = cursor.peek()?;
-    if found != Kind::Object {
-        cursor.value()?;
-        cursor.finish()?;
-        return Err(AnswerFault::NotAnObject { found });
-    }
+    let mut cursor = body::answer_in(body)?;
     let mut answer = WholeAnswer::default();
     let mut choices = 0;
     let mut is_error = false;

@@ -44,6 +44,8 @@ fn a_path_tells_the_dialect_even_when_no_route_is_there() {
             Dialect::Gemini,
             &["/v1beta", "/v1beta/models/m:generateContent", "/v1/models/a/b:c:streamGenerateContent"],
         ),
+        (Dialect::Interactions, &["/v1beta/interactions", "/v1beta/interactions/v1_x/cancel"]),
+        (Dialect::Gemini, &["/v1beta/interactionsX"]),
     ];
     for (dialect, paths) in cases {
         for path in paths {
@@ -189,4 +191,14 @@ fn moments_are_written_as_rfc_3339() {
     }
     // The largest number is no reason to panic.
     assert!(rfc3339(u64::MAX).ends_with('Z'));
+}
+
+#[test]
+fn an_interaction_is_refused_as_gemini_refuses_and_breaks_with_an_event_of_its_own() {
+    let body = ErrorBody { message: "cut\nshort", ..failed(502) };
+    assert_eq!(render(Dialect::Interactions, &body), render(Dialect::Gemini, &body));
+    assert_eq!(
+        text(render_stream_error(Dialect::Interactions, &body)),
+        "event: error\ndata: {\"event_type\":\"error\",\"error\":{\"code\":\"unavailable\",\"message\":\"cut\\nshort\"}}\n\n"
+    );
 }

@@ -20,12 +20,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::conversation::{Conversation, Effort, Extra, Format, Reasoning, Tool, ToolChoice};
-use crate::gemini::members::{Path, count, each_element, each_member};
+use crate::gemini::members::{count, each_element, each_member, number_at, text_at};
 use crate::gemini::request::{check_contents, whole_object};
 use crate::gemini::schema::to_json_schema;
 use crate::gemini::turns::Turns;
 use crate::json::{self, Kind, Value};
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 #[cfg(test)]
 mod tests;
@@ -96,8 +97,8 @@ fn read_function<'a>(
     let mut returned = None;
     each_member(path, function, |name, path, value| {
         match name {
-            "name" => tool.name = path.text(value)?,
-            "description" => tool.description = Some(path.text(value)?),
+            "name" => tool.name = text_at(path, value)?,
+            "description" => tool.description = Some(text_at(path, value)?),
             "parameters" => tool.schema = Some(Cow::Owned(to_json_schema(value)?)),
             "parametersJsonSchema" => tool.schema = Some(Cow::Borrowed(value.raw)),
             "response" => returned = Some(Cow::Owned(to_json_schema(value)?)),
@@ -107,7 +108,7 @@ fn read_function<'a>(
         Ok(())
     })?;
     if tool.name.is_empty() {
-        return Err(Path::Member(path, "name").fault("the name of a function"));
+        return Err(path.member("name").expected("the name of a function"));
     }
     if let Some(returned) = returned {
         // Elsewhere a tool says in words what it returns.
@@ -138,7 +139,7 @@ fn read_calling<'a>(
     let mut only = None;
     each_member(path, config, |name, path, value| match name {
         "mode" => {
-            conversation.tool_choice = match &*path.text(value)?.to_ascii_uppercase() {
+            conversation.tool_choice = match &*text_at(path, value)?.to_ascii_uppercase() {
                 "AUTO" => Some(ToolChoice::Auto),
                 "ANY" => Some(ToolChoice::Any),
                 "NONE" => Some(ToolChoice::None),
@@ -172,10 +173,10 @@ fn each_text<'a>(
     mut visit: impl FnMut(Cow<'a, str>),
 ) -> Result<(), RequestFault> {
     if list.kind != Kind::Array {
-        return Err(path.fault("an array"));
+        return Err(path.expected("an array"));
     }
     each_element(path, list, |path, value| {
-        visit(path.text(value)?);
+        visit(text_at(path, value)?);
         Ok(())
     })
 }
@@ -190,21 +191,21 @@ fn read_config<'a>(
     each_member(path, config, |name, path, value| {
         let sampling = &mut conversation.sampling;
         match name {
-            "temperature" => sampling.temperature = Some(path.number(value)?),
-            "topP" => sampling.top_p = Some(path.number(value)?),
-            "topK" => sampling.top_k = Some(path.number(value)?),
-            "frequencyPenalty" => sampling.frequency_penalty = Some(path.number(value)?),
-            "presencePenalty" => sampling.presence_penalty = Some(path.number(value)?),
-            "seed" => sampling.seed = Some(path.number(value)?),
+            "temperature" => sampling.temperature = Some(number_at(path, value)?),
+            "topP" => sampling.top_p = Some(number_at(path, value)?),
+            "topK" => sampling.top_k = Some(number_at(path, value)?),
+            "frequencyPenalty" => sampling.frequency_penalty = Some(number_at(path, value)?),
+            "presencePenalty" => sampling.presence_penalty = Some(number_at(path, value)?),
+            "seed" => sampling.seed = Some(number_at(path, value)?),
             "maxOutputTokens" => {
-                conversation.max_output = Some(count(value).ok_or_else(|| path.fault("a whole number"))?);
+                conversation.max_output = Some(count(value).ok_or_else(|| path.expected("a whole number"))?);
             }
             "stopSequences" => each_text(path, value, |text| {
                 if !text.is_empty() {
                     conversation.stop.push(text);
                 }
             })?,
-            "responseMimeType" => match &*path.text(value)? {
+            "responseMimeType" => match &*text_at(path, value)? {
                 "application/json" => is_json = true,
                 "text/plain" => {}
                 _ => keep(path, value, conversation)?,
@@ -240,16 +241,16 @@ fn read_thinking<'a>(
     each_member(path, config, |name, path, value| {
         match name {
             "includeThoughts" => {
-                reasoning.shown = Some(value.as_bool().ok_or_else(|| path.fault("a boolean"))?);
+                reasoning.shown = Some(value.as_bool().ok_or_else(|| path.expected("a boolean"))?);
             }
             // Below zero the model chooses, as without a budget.
             "thinkingBudget" => match count(value) {
                 Some(tokens) => reasoning.budget_tokens = Some(tokens),
-                None if path.number(value)?.starts_with('-') => {}
-                None => return Err(path.fault("a whole number")),
+                None if number_at(path, value)?.starts_with('-') => {}
+                None => return Err(path.expected("a whole number")),
             },
             "thinkingLevel" => {
-                reasoning.effort = match &*path.text(value)?.to_ascii_lowercase() {
+                reasoning.effort = match &*text_at(path, value)?.to_ascii_lowercase() {
                     "minimal" => Some(Effort::Minimal),
                     "low" => Some(Effort::Low),
                     "medium" => Some(Effort::Medium),

@@ -7,13 +7,13 @@
 //! Fails    with [`RequestFault::Member`], which names the path.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::json::{Cursor, Kind, Value};
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 /// A member's name in camelCase: the API takes `max_output_tokens` for `maxOutputTokens`.
-pub(super) fn camel(name: &str) -> Cow<'_, str> {
+pub(crate) fn camel(name: &str) -> Cow<'_, str> {
     // An underscore in front is part of a name.
     if !name.trim_start_matches('_').contains('_') {
         return Cow::Borrowed(name);
@@ -55,43 +55,14 @@ pub(super) fn number<'a>(value: &Value<'a>) -> Option<&'a str> {
     }
 }
 
-/// Where in a body something stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Path<'p> {
-    /// The body itself.
-    Body,
-    /// A member, under the name that the caller wrote.
-    Member(&'p Path<'p>, &'p str),
-    /// An element of an array.
-    Element(&'p Path<'p>, usize),
+/// The text that must stand here.
+pub(super) fn text_at<'a>(path: &Path<'_>, value: &Value<'a>) -> Result<Cow<'a, str>, RequestFault> {
+    value.as_text().ok_or_else(|| path.expected("a string"))
 }
 
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Body => Ok(()),
-            Self::Member(Self::Body, name) => f.write_str(name),
-            Self::Member(parent, name) => write!(f, "{parent}.{name}"),
-            Self::Element(parent, index) => write!(f, "{parent}[{index}]"),
-        }
-    }
-}
-
-impl Path<'_> {
-    /// The fault of what stands here and is not `expected`.
-    pub(super) fn fault(&self, expected: &'static str) -> RequestFault {
-        RequestFault::Member { member: self.to_string(), expected }
-    }
-
-    /// The text that must stand here.
-    pub(super) fn text<'a>(&self, value: &Value<'a>) -> Result<Cow<'a, str>, RequestFault> {
-        value.as_text().ok_or_else(|| self.fault("a string"))
-    }
-
-    /// The number that must stand here.
-    pub(super) fn number<'a>(&self, value: &Value<'a>) -> Result<Cow<'a, str>, RequestFault> {
-        number(value).map(Cow::Borrowed).ok_or_else(|| self.fault("a number"))
-    }
+/// The number that must stand here.
+pub(super) fn number_at<'a>(path: &Path<'_>, value: &Value<'a>) -> Result<Cow<'a, str>, RequestFault> {
+    number(value).map(Cow::Borrowed).ok_or_else(|| path.expected("a number"))
 }
 
 /// Visits the members of the object at `path` that are not null, by their names in camelCase.
@@ -101,14 +72,14 @@ pub(super) fn each_member<'a>(
     mut visit: impl FnMut(&str, &Path<'_>, &Value<'a>) -> Result<(), RequestFault>,
 ) -> Result<(), RequestFault> {
     if object.kind != Kind::Object {
-        return Err(path.fault("an object"));
+        return Err(path.expected("an object"));
     }
     let mut cursor = Cursor::new(object.raw);
     cursor.enter_object()?;
     while let Some(key) = cursor.next_key()? {
         let value = cursor.value()?;
         if value.kind != Kind::Null {
-            visit(&camel(&key.name), &Path::Member(path, &key.name), &value)?;
+            visit(&camel(&key.name), &path.member(&key.name), &value)?;
         }
     }
     Ok(())
@@ -123,13 +94,13 @@ pub(super) fn each_element<'a>(
     match array.kind {
         Kind::Array => {}
         Kind::Object => return visit(path, array),
-        _ => return Err(path.fault("an array")),
+        _ => return Err(path.expected("an array")),
     }
     let mut cursor = Cursor::new(array.raw);
     cursor.enter_array()?;
     let mut index = 0;
     while cursor.next_element()? {
-        visit(&Path::Element(path, index), &cursor.value()?)?;
+        visit(&path.element(index), &cursor.value()?)?;
         index += 1;
     }
     Ok(())
@@ -163,12 +134,5 @@ mod tests {
         assert_eq!(read("0.10").as_deref(), Some("0.10"));
         assert_eq!(read("\"12345678901234567890\"").as_deref(), Some("12345678901234567890"));
         assert_eq!((read("\"NaN\""), read("\"1,2\""), read("\"\""), read("[1]")), (None, None, None, None));
-    }
-
-    #[test]
-    fn a_path_says_where() {
-        let contents = Path::Member(&Path::Body, "contents");
-        let content = Path::Element(&contents, 2);
-        assert_eq!(Path::Member(&content, "parts").to_string(), "contents[2].parts");
     }
 }

@@ -10,7 +10,8 @@
 
 use bytes::Bytes;
 
-use crate::gemini::members::{camel, count};
+use crate::gemini::generation_config::{GenerationConfig, Spelling, once, speaks};
+use crate::gemini::members::camel;
 use crate::json::{self, Cursor, Kind, Object, Span, Value};
 use crate::openai::RequestFault;
 use crate::splice::Splice;
@@ -21,8 +22,6 @@ mod tests;
 const CONTENTS: &str = "contents";
 const GENERATION_CONFIG: &str = "generationConfig";
 const MODEL: &str = "model";
-const CAP: &str = "generationConfig.maxOutputTokens";
-const N: &str = "generationConfig.candidateCount";
 
 /// Members that are read, in camelCase. Each may stand only once, in whichever spelling.
 const READ: [&str; 6] = [CONTENTS, "systemInstruction", "tools", "toolConfig", GENERATION_CONFIG, MODEL];
@@ -30,38 +29,22 @@ const READ: [&str; 6] = [CONTENTS, "systemInstruction", "tools", "toolConfig", G
 /// Structured or textual members that no model reads. Any other array, object or string counts as prompt.
 const NOT_PROMPT: [&str; 5] = [GENERATION_CONFIG, MODEL, "safetySettings", "labels", "serviceTier"];
 
-/// Members of the generation config that no model reads as text; schemas and whatever is added to it are prompt.
-const CONFIG_NOT_PROMPT: [&str; 9] = [
-    "stopSequences",
-    "responseMimeType",
-    "responseModalities",
-    "thinkingConfig",
-    "speechConfig",
-    "imageConfig",
-    "mediaResolution",
-    "temperature",
-    "maxOutputTokens",
-];
+/// The names of the generation config.
+const NAMES: Spelling = Spelling {
+    config: GENERATION_CONFIG,
+    cap: "maxOutputTokens",
+    cap_path: "generationConfig.maxOutputTokens",
+    n_path: "generationConfig.candidateCount",
+};
 
 /// A request as it came, and what it says.
 #[derive(Clone, Debug)]
 pub struct GenerateRequest {
     body: Bytes,
     object: Object,
-    config: Config,
+    config: GenerationConfig,
     /// Where the body names the model, which the path does already.
     model: Option<usize>,
-    prompt: Vec<Span>,
-}
-
-/// `generationConfig`.
-#[derive(Clone, Debug, Default)]
-struct Config {
-    /// Where it stands, also when it is null.
-    at: Option<Span>,
-    object: Option<Object>,
-    cap: Option<(Span, Option<u64>)>,
-    candidates: Option<u64>,
     prompt: Vec<Span>,
 }
 
@@ -74,7 +57,7 @@ impl GenerateRequest {
         let text = json::utf8(body)?;
         let whole = whole_object(text)?;
         let mut seen = [false; READ.len()];
-        let mut config = Config::default();
+        let mut config = GenerationConfig::default();
         let mut model = None;
         let mut prompt = Vec::new();
         let object = Object::read(&mut Cursor::within(text, whole.span), |place, key, value| {
@@ -83,13 +66,11 @@ impl GenerateRequest {
                 prompt.push(value.span);
             }
             let Some(field) = READ.iter().position(|field| *field == name) else { return Ok(()) };
-            if std::mem::replace(&mut seen[field], true) {
-                return Err(RequestFault::Duplicate { param: READ[field] });
-            }
+            once(READ[field], std::mem::replace(&mut seen[field], true))?;
             match READ[field] {
                 CONTENTS => check_contents(value),
                 GENERATION_CONFIG => {
-                    config = Config::read(text, value)?;
+                    config = GenerationConfig::read(text, value, &NAMES)?;
                     Ok(())
                 }
                 MODEL => {
@@ -103,7 +84,7 @@ impl GenerateRequest {
         if !seen[0] {
             return Err(RequestFault::Missing { param: CONTENTS });
         }
-        prompt.append(&mut config.prompt);
+        prompt.extend_from_slice(config.prompt());
         Ok(Self { body: body.clone(), object, config, model, prompt })
     }
 
@@ -114,12 +95,12 @@ impl GenerateRequest {
 
     /// `maxOutputTokens`; `None` when missing or null.
     pub fn output_cap(&self) -> Option<u64> {
-        self.config.cap.and_then(|(_, cap)| cap)
+        self.config.cap()
     }
 
     /// How many candidates are asked for; at least 1.
     pub fn n(&self) -> u64 {
-        self.config.candidates.unwrap_or(1)
+        self.config.n()
     }
 
     /// Every value that may end up in the prompt, as written: contents, system instruction, tools, schemas, and
@@ -134,59 +115,14 @@ impl GenerateRequest {
     /// A `model` in the body, which could only contradict the one in the path, is taken out.
     pub fn rewrite(&self, cap: Option<u64>) -> Bytes {
         let mut splice = Splice::new(&self.body);
-        let mut appended = None;
-        if let Some(cap) = cap.filter(|cap| self.output_cap() != Some(*cap)) {
-            let member = format!("\"maxOutputTokens\":{cap}");
-            match (self.config.cap, &self.config.object, self.config.at) {
-                (Some((span, _)), ..) => splice.replace(span, cap.to_string()),
-                (None, Some(object), _) => splice.edit_members(object, &[], Some(member)),
-                (None, None, Some(null)) => splice.replace(null, format!("{{{member}}}")),
-                (None, None, None) => appended = Some(format!("\"{GENERATION_CONFIG}\":{{{member}}}")),
-            }
-        }
+        let appended = self.config.set_cap(cap, &NAMES, &mut splice);
         splice.edit_members(&self.object, self.model.as_slice(), appended);
         splice.apply_to(&self.body)
     }
 }
 
-impl Config {
-    fn read(text: &str, value: &Value<'_>) -> Result<Self, RequestFault> {
-        let mut config = Self { at: Some(value.span), ..Self::default() };
-        match value.kind {
-            Kind::Null => return Ok(config),
-            Kind::Object => {}
-            found => {
-                return Err(RequestFault::WrongType {
-                    param: GENERATION_CONFIG,
-                    found,
-                    expected: "an object",
-                });
-            }
-        }
-        let object = Object::read(&mut Cursor::within(text, value.span), |_, key, value| {
-            let name = camel(&key.name);
-            if speaks(value) && !CONFIG_NOT_PROMPT.contains(&&*name) {
-                config.prompt.push(value.span);
-            }
-            match &*name {
-                "maxOutputTokens" => {
-                    let cap = (value.span, optional_count(CAP, value)?);
-                    once(CAP, config.cap.replace(cap).is_some())
-                }
-                "candidateCount" => {
-                    let candidates = optional_count(N, value)?.unwrap_or(1);
-                    once(N, config.candidates.replace(candidates).is_some())
-                }
-                _ => Ok(()),
-            }
-        })?;
-        config.object = Some(object);
-        Ok(config)
-    }
-}
-
 /// The one object that a body is.
-pub(super) fn whole_object(text: &str) -> Result<Value<'_>, RequestFault> {
+pub(crate) fn whole_object(text: &str) -> Result<Value<'_>, RequestFault> {
     if text.trim_ascii().is_empty() {
         return Err(RequestFault::Empty);
     }
@@ -196,26 +132,6 @@ pub(super) fn whole_object(text: &str) -> Result<Value<'_>, RequestFault> {
     match whole.kind {
         Kind::Object => Ok(whole),
         found => Err(RequestFault::NotAnObject { found }),
-    }
-}
-
-/// Whether a value may hold text.
-fn speaks(value: &Value<'_>) -> bool {
-    matches!(value.kind, Kind::Array | Kind::Object | Kind::String)
-}
-
-fn once(param: &'static str, is_second: bool) -> Result<(), RequestFault> {
-    if is_second { Err(RequestFault::Duplicate { param }) } else { Ok(()) }
-}
-
-fn optional_count(param: &'static str, value: &Value<'_>) -> Result<Option<u64>, RequestFault> {
-    match value.kind {
-        Kind::Null => Ok(None),
-        Kind::Number | Kind::String => match count(value) {
-            Some(count @ 1..) => Ok(Some(count)),
-            _ => Err(RequestFault::NotACount { param }),
-        },
-        found => Err(RequestFault::WrongType { param, found, expected: "a whole number" }),
     }
 }
 

@@ -14,10 +14,11 @@ use std::collections::VecDeque;
 
 use crate::conversation::{Call, Content, Conversation, Part, Role, Source, Turn};
 use crate::gemini::conversation::keep;
-use crate::gemini::members::{Path, each_element, each_member};
+use crate::gemini::members::{each_element, each_member, text_at};
 use crate::gemini::signature;
 use crate::json::{Cursor, Kind, Value};
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 /// Addresses that only Google can open.
 const AT_GOOGLE: [&str; 2] = ["gs://", "https://generativelanguage.googleapis.com/"];
@@ -83,7 +84,7 @@ impl<'a> Turns<'a> {
             if conversation.turns.last().is_none_or(|turn| turn.role != role) {
                 conversation.turns.push(Turn { role, parts: Vec::new() });
             }
-            each_element(&Path::Member(path, "parts"), &parts, |path, part| {
+            each_element(&path.member("parts"), &parts, |path, part| {
                 let read = self.read_part(path, part, conversation)?;
                 if let (Some(part), Some(turn)) = (read, conversation.turns.last_mut()) {
                     push(turn, part);
@@ -131,9 +132,9 @@ impl<'a> Turns<'a> {
         let mut read = Written::default();
         each_member(path, part, |name, path, value| {
             match name {
-                "text" => read.text = Some(path.text(value)?),
-                "thought" => read.is_thought = value.as_bool().ok_or_else(|| path.fault("a boolean"))?,
-                "thoughtSignature" => read.signature = Some(path.text(value)?),
+                "text" => read.text = Some(text_at(path, value)?),
+                "thought" => read.is_thought = value.as_bool().ok_or_else(|| path.expected("a boolean"))?,
+                "thoughtSignature" => read.signature = Some(text_at(path, value)?),
                 "inlineData" => read.inline = Some(inline_data(path, value)?),
                 "fileData" => read.file = Some(file_data(path, value)?),
                 "functionCall" => read.call = Some(self.call(path, value)?),
@@ -178,17 +179,17 @@ impl<'a> Turns<'a> {
         };
         each_member(path, call, |name, path, value| {
             match name {
-                "id" => read.id = path.text(value)?,
-                "name" => read.name = path.text(value)?,
+                "id" => read.id = text_at(path, value)?,
+                "name" => read.name = text_at(path, value)?,
                 "args" if value.kind == Kind::Object => read.arguments = Cow::Borrowed(value.raw),
-                "args" => return Err(path.fault("an object")),
+                "args" => return Err(path.expected("an object")),
                 // Which pieces of a stream the call was made of.
                 _ => {}
             }
             Ok(())
         })?;
         if read.name.is_empty() {
-            return Err(Path::Member(path, "name").fault("the name of a function"));
+            return Err(path.member("name").expected("the name of a function"));
         }
         if read.id.is_empty() {
             read.id = Cow::Owned(format!("call_{}", self.calls));
@@ -212,10 +213,10 @@ impl<'a> Turns<'a> {
 }
 
 fn role(path: &Path<'_>, value: &Value<'_>) -> Result<Role, RequestFault> {
-    match &*path.text(value)? {
+    match &*text_at(path, value)? {
         "user" | "function" | "" => Ok(Role::User),
         "model" => Ok(Role::Assistant),
-        _ => Err(path.fault("`user`, `model` or `function`")),
+        _ => Err(path.expected("`user`, `model` or `function`")),
     }
 }
 
@@ -241,15 +242,15 @@ fn inline_data<'a>(path: &Path<'_>, data: &Value<'a>) -> Result<Source<'a>, Requ
     let mut base64 = Cow::Borrowed("");
     each_member(path, data, |name, path, value| {
         match name {
-            "mimeType" => media_type = path.text(value)?,
-            "data" => base64 = path.text(value)?,
+            "mimeType" => media_type = text_at(path, value)?,
+            "data" => base64 = text_at(path, value)?,
             // A name to show.
             _ => {}
         }
         Ok(())
     })?;
     if media_type.is_empty() {
-        return Err(Path::Member(path, "mimeType").fault("a media type"));
+        return Err(path.member("mimeType").expected("a media type"));
     }
     Ok(Source::Base64 { media_type, data: base64 })
 }
@@ -258,14 +259,14 @@ fn file_data<'a>(path: &Path<'_>, data: &Value<'a>) -> Result<File<'a>, RequestF
     let mut file = File::default();
     each_member(path, data, |name, path, value| {
         match name {
-            "fileUri" => file.uri = path.text(value)?,
-            "mimeType" => file.media_type = Some(path.text(value)?),
+            "fileUri" => file.uri = text_at(path, value)?,
+            "mimeType" => file.media_type = Some(text_at(path, value)?),
             _ => {}
         }
         Ok(())
     })?;
     if file.uri.is_empty() {
-        return Err(Path::Member(path, "fileUri").fault("an address"));
+        return Err(path.member("fileUri").expected("an address"));
     }
     Ok(file)
 }
@@ -305,8 +306,8 @@ fn function_response<'a>(
     let mut files = Vec::new();
     each_member(path, response, |name, path, value| {
         match name {
-            "id" => read.id = Some(path.text(value)?).filter(|id| !id.is_empty()),
-            "name" => read.name = path.text(value)?,
+            "id" => read.id = Some(text_at(path, value)?).filter(|id| !id.is_empty()),
+            "name" => read.name = text_at(path, value)?,
             "response" => {
                 let (text, is_error) = output(path, value)?;
                 read.is_error = is_error;
@@ -333,7 +334,7 @@ fn function_response<'a>(
 /// or the other, and without them the whole object is the output.
 fn output<'a>(path: &Path<'_>, response: &Value<'a>) -> Result<(Cow<'a, str>, bool), RequestFault> {
     if response.kind != Kind::Object {
-        return Err(path.fault("an object"));
+        return Err(path.expected("an object"));
     }
     let mut cursor = Cursor::new(response.raw);
     cursor.enter_object()?;

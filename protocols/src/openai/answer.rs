@@ -5,6 +5,7 @@
 //! Bounded  by the JSON scanner; only the first choice's text is copied.
 //! Fails    with an [`AnswerFault`]: what arrives with a 200 is not always an answer.
 
+use crate::body;
 use crate::json::{self, Cursor, JsonFault, Kind};
 use crate::openai::UpstreamErrorBody;
 use crate::usage::{self, Usage};
@@ -55,17 +56,7 @@ impl ChatAnswer {
     /// # Errors
     /// An [`AnswerFault`] when the body cannot be given to a client as an answer.
     pub fn read(body: &[u8]) -> Result<Self, AnswerFault> {
-        let text = json::utf8(body)?;
-        if text.trim_ascii().is_empty() {
-            return Err(AnswerFault::Empty);
-        }
-        let mut cursor = Cursor::new(text);
-        let found = cursor.peek()?;
-        if found != Kind::Object {
-            cursor.value()?;
-            cursor.finish()?;
-            return Err(AnswerFault::NotAnObject { found });
-        }
+        let mut cursor = body::answer_in(body)?;
         let mut answer = Self::default();
         let mut choices = 0;
         let mut is_error = false;

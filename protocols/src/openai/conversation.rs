@@ -14,7 +14,7 @@ use crate::body;
 use crate::conversation::{Conversation, Effort, Extra, Format, Reasoning, Tool, ToolChoice};
 use crate::json::{Cursor, Kind, Value};
 use crate::openai::RequestFault;
-use crate::openai::path::Path;
+use crate::path::Path;
 
 mod message;
 mod part;
@@ -54,7 +54,7 @@ fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) 
     if value.kind == Kind::Null {
         return Ok(());
     }
-    let at = Path::Top(name);
+    let at = Path::top(name);
     let sampling = &mut conversation.sampling;
     match name {
         // The target has a model of its own, and the writer of the answer shows usage as it is asked to.
@@ -116,7 +116,7 @@ fn reasoning<'c>(conversation: &'c mut Conversation<'_>) -> &'c mut Reasoning {
 }
 
 fn read_reasoning<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("reasoning");
+    let at = Path::top("reasoning");
     require(&at, value, Kind::Object)?;
     members(value, |name, value| {
         let at = at.member(name);
@@ -149,7 +149,7 @@ pub(crate) fn effort_named(word: &str) -> Option<Effort> {
 }
 
 fn read_stop<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("stop");
+    let at = Path::top("stop");
     match value.kind {
         Kind::String => conversation.stop.push(text(&at, value)?),
         Kind::Array => elements(value, |index, stop| {
@@ -162,7 +162,7 @@ fn read_stop<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Resu
 }
 
 fn read_tools<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("tools");
+    let at = Path::top("tools");
     require(&at, value, Kind::Array)?;
     elements(value, |index, tool| {
         let at = at.element(index);
@@ -216,7 +216,7 @@ fn read_tool<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Option<Tool<'a>>, R
 }
 
 fn read_tool_choice<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("tool_choice");
+    let at = Path::top("tool_choice");
     let choice = match (value.kind, value.raw) {
         (_, r#""auto""#) => Some(ToolChoice::Auto),
         (_, r#""none""#) => Some(ToolChoice::None),
@@ -249,7 +249,7 @@ fn named_function<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Option<ToolCho
 }
 
 fn read_format<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
-    let at = Path::Top("response_format");
+    let at = Path::top("response_format");
     require(&at, value, Kind::Object)?;
     let mut sort = None;
     let mut given = None;

@@ -5,6 +5,7 @@
 //! Bounded  by the body.
 //! Fails    with an [`AnswerFault`] where the body is no answer.
 
+use crate::body;
 use crate::event::{Event, Finish, Tally, WholeAnswer};
 use crate::json::{self, Cursor, JsonFault, Kind, Span, Writer};
 use crate::openai::UpstreamErrorBody;
@@ -53,16 +54,7 @@ pub fn events(body: &[u8]) -> Result<Vec<Event>, AnswerFault> {
 impl Answer {
     fn read(body: &[u8]) -> Result<Self, AnswerFault> {
         let text = json::utf8(body)?;
-        if text.trim_ascii().is_empty() {
-            return Err(AnswerFault::Empty);
-        }
-        let mut cursor = Cursor::new(text);
-        let found = cursor.peek()?;
-        if found != Kind::Object {
-            cursor.value()?;
-            cursor.finish()?;
-            return Err(AnswerFault::NotAnObject { found });
-        }
+        let mut cursor = body::answer_in(body)?;
         let mut answer = Self::default();
         let mut is_error = false;
         cursor.enter_object()?;

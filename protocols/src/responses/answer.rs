@@ -6,14 +6,19 @@
 //! Bounded  by the JSON scanner; no text is kept.
 //! Fails    with an [`AnswerFault`]: what arrives with a 200 is not always an answer.
 
+use super::item::Item;
 use super::reader;
+use crate::body;
 use crate::event::{Tally, WholeAnswer};
-use crate::json::{self, Cursor, JsonFault, Kind, Value};
+use crate::json::{Cursor, JsonFault, Kind, Value};
 use crate::openai::{AnswerFault, UpstreamErrorBody};
 use crate::usage::{self, Usage};
 
 #[cfg(test)]
 mod tests;
+
+/// Items of one answer whose ids are noted. Agents that search the web make some 50.
+const ITEMS_MAX: usize = 256;
 
 /// A response object, as far as it says anything.
 #[derive(Debug, Default)]
@@ -58,6 +63,28 @@ impl<'a> Response<'a> {
         }
         Ok(response)
     }
+
+    /// The ids of its items, at most [`ITEMS_MAX`].
+    pub(super) fn item_ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        if let Some(output) = &self.output {
+            // The value was scanned before, so a fault cannot happen; it would mean "no more items".
+            let _ = read_ids(&mut Cursor::new(output.raw), &mut ids);
+        }
+        ids
+    }
+}
+
+fn read_ids(cursor: &mut Cursor<'_>, ids: &mut Vec<String>) -> Result<(), JsonFault> {
+    cursor.enter_array()?;
+    while cursor.next_element()? && ids.len() < ITEMS_MAX {
+        if cursor.peek()? == Kind::Object {
+            ids.extend(Item::read(cursor)?.id);
+        } else {
+            cursor.value()?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads a whole answer.
@@ -77,19 +104,14 @@ pub fn response_id(body: &[u8]) -> Option<String> {
     read_whole(body).ok()?.id
 }
 
+/// The ids under which the upstream keeps the items of an answer, for requests that refer to them.
+pub fn item_ids(body: &[u8]) -> Vec<String> {
+    read_whole(body).map(|response| response.item_ids()).unwrap_or_default()
+}
+
 /// The response object of a whole answer, judged.
 pub(super) fn read_whole(body: &[u8]) -> Result<Response<'_>, AnswerFault> {
-    let text = json::utf8(body)?;
-    if text.trim_ascii().is_empty() {
-        return Err(AnswerFault::Empty);
-    }
-    let mut cursor = Cursor::new(text);
-    let found = cursor.peek()?;
-    if found != Kind::Object {
-        cursor.value()?;
-        cursor.finish()?;
-        return Err(AnswerFault::NotAnObject { found });
-    }
+    let mut cursor = body::answer_in(body)?;
     let response = Response::read(&mut cursor)?;
     cursor.finish()?;
     if response.is_error || response.error.is_some() {

@@ -13,11 +13,12 @@
 
 use bytes::Bytes;
 
-use super::fields::{Fields, Path, elements, extra};
+use super::fields::{Fields, elements, extra};
 use crate::body;
 use crate::conversation::{Content, Conversation, Effort, Extra, Format, Reasoning, Tool, ToolChoice};
 use crate::json::Kind;
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 mod content;
 mod item;
@@ -129,7 +130,7 @@ fn read_tool_choice<'a>(
     fields: &mut Fields<'a>,
     conversation: &mut Conversation<'a>,
 ) -> Result<(), RequestFault> {
-    let at = Path::Member(&Path::Body, "tool_choice");
+    let at = Path::top("tool_choice");
     let Some(choice) = fields.take("tool_choice") else { return Ok(()) };
     conversation.tool_choice = match (choice.kind, choice.as_text().as_deref()) {
         (_, Some("auto")) => Some(ToolChoice::Auto),
@@ -153,7 +154,7 @@ fn read_tool_choice<'a>(
 
 /// The form of the answer, and how long-winded it is to be.
 fn read_text<'a>(fields: &mut Fields<'a>, conversation: &mut Conversation<'a>) -> Result<(), RequestFault> {
-    let at = Path::Member(&Path::Body, "text");
+    let at = Path::top("text");
     let Some(text) = fields.object("text", &Path::Body)? else { return Ok(()) };
     let mut text = Fields::of(&text, &at)?;
     if let Some(format) = text.object("format", &at)? {
@@ -183,7 +184,7 @@ fn read_reasoning<'a>(
     fields: &mut Fields<'a>,
     conversation: &mut Conversation<'a>,
 ) -> Result<(), RequestFault> {
-    let at = Path::Member(&Path::Body, "reasoning");
+    let at = Path::top("reasoning");
     let Some(reasoning) = fields.object("reasoning", &Path::Body)? else { return Ok(()) };
     let mut fields = Fields::of(&reasoning, &at)?;
     let effort = match fields.text("effort", &at)? {
@@ -219,7 +220,7 @@ fn effort_named(word: &str) -> Option<Effort> {
 /// What is to be in the answer beside the usual. A thought's encrypted text is there whenever the upstream signs its
 /// thoughts, and what is said of the upstream's own tools goes with those.
 fn read_include<'a>(fields: &mut Fields<'a>, extras: &mut Vec<Extra<'a>>) -> Result<(), RequestFault> {
-    let at = Path::Member(&Path::Body, "include");
+    let at = Path::top("include");
     let Some(include) = fields.take("include") else { return Ok(()) };
     for (index, included) in elements(&include)?.iter().enumerate() {
         let at = at.element(index);

@@ -9,10 +9,11 @@
 
 use bytes::Bytes;
 
-use super::fields::{Fields, Path};
+use super::fields::Fields;
 use crate::body;
 use crate::json::{Value, Writer};
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 /// Members that come back as they were written, each with what a response says in their absence ("The response
 /// object" in OpenAI's API reference).

@@ -1,54 +1,16 @@
 //! The members of one object of a request, taken by name, whatever their order.
 //!
-//! Owns     the list of what has not been taken yet, so that nothing of a request is passed over unseen, and the path of
-//!          what is being read, written out only when somebody is told.
+//! Owns     the list of what has not been taken yet, so that nothing of a request is passed over unseen.
 //! Called   by the readers of [`super::conversation`].
 //! Bounded  by [`json::MAX_MEMBERS`](crate::json::MAX_MEMBERS) and the body; values are borrowed from it.
 //! Fails    with a [`RequestFault`] that names the member by its path.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::conversation::Extra;
 use crate::json::{Cursor, Kind, Object, Value};
 use crate::openai::RequestFault;
-
-/// Where in a request's body something stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Path<'p> {
-    /// The body itself.
-    Body,
-    /// A member of an object.
-    Member(&'p Self, &'p str),
-    /// An element of an array, counted from 0.
-    Element(&'p Self, usize),
-}
-
-impl<'p> Path<'p> {
-    pub(super) fn member(&'p self, name: &'p str) -> Self {
-        Self::Member(self, name)
-    }
-
-    pub(super) fn element(&'p self, index: usize) -> Self {
-        Self::Element(self, index)
-    }
-
-    /// The fault of what stands here instead of what was expected.
-    pub(super) fn expected(&self, expected: &'static str) -> RequestFault {
-        RequestFault::Member { member: self.to_string(), expected }
-    }
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Body => Ok(()),
-            Self::Member(Self::Body, name) => f.write_str(name),
-            Self::Member(above, name) => write!(f, "{above}.{name}"),
-            Self::Element(above, index) => write!(f, "{above}[{index}]"),
-        }
-    }
-}
+use crate::path::Path;
 
 /// Members of an object that have not been taken. One that is null is as good as absent.
 #[derive(Debug)]

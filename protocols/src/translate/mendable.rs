@@ -350,6 +350,10 @@ impl AnswerStream for Mendable {
         self.passing.as_ref().and_then(|passing| passing.response_id())
     }
 
+    fn item_ids(&self) -> &[String] {
+        self.passing.as_ref().map_or(&[], |passing| passing.item_ids())
+    }
+
     fn closing_error(&mut self, event: Bytes) -> Bytes {
         match &mut self.passing {
             Some(passing) => passing.closing_error(event),

@@ -1,6 +1,6 @@
 //! How Gemini reports tokens.
 //!
-//! Owns     the arithmetic between a `usageMetadata` and what is booked.
+//! Owns     the arithmetic between a `usageMetadata`, or an interaction's `usage`, and what is booked.
 //! Called   by the readers of Gemini's answers and streams.
 //! Bounded  by saturation, as in [`super::from_openai`].
 //! Fails    never; a report that says nothing usable is `None`.
@@ -13,6 +13,8 @@ use crate::usage::Usage;
 /// `promptTokenCount` holds the cached tokens (`cachedContentTokenCount`) too. What the results of the upstream's own
 /// tools added to the prompt (`toolUsePromptTokenCount`) and the thoughts (`thoughtsTokenCount`) stand beside prompt
 /// and candidates; `totalTokenCount` is the sum of all four. What it has beyond those that are given is thought.
+///
+/// An interaction counts the same under names of its own (`total_input_tokens` and so on).
 pub fn from_gemini(usage: &Value<'_>) -> Option<Usage> {
     if usage.kind != Kind::Object {
         return None;
@@ -40,12 +42,12 @@ impl Report {
         while let Some(key) = cursor.next_key()? {
             let count = cursor.value()?.as_count();
             match &*key.name {
-                "promptTokenCount" => report.prompt = count,
-                "candidatesTokenCount" => report.candidates = count,
-                "totalTokenCount" => report.total = count,
-                "cachedContentTokenCount" => report.cached = count.unwrap_or(0),
-                "toolUsePromptTokenCount" => report.tool_use = count.unwrap_or(0),
-                "thoughtsTokenCount" => report.thoughts = count,
+                "promptTokenCount" | "total_input_tokens" => report.prompt = count,
+                "candidatesTokenCount" | "total_output_tokens" => report.candidates = count,
+                "totalTokenCount" | "total_tokens" => report.total = count,
+                "cachedContentTokenCount" | "total_cached_tokens" => report.cached = count.unwrap_or(0),
+                "toolUsePromptTokenCount" | "total_tool_use_tokens" => report.tool_use = count.unwrap_or(0),
+                "thoughtsTokenCount" | "total_thought_tokens" => report.thoughts = count,
                 _ => {}
             }
         }
@@ -90,6 +92,13 @@ mod tests {
             "thoughtsTokenCount":300,"totalTokenCount":420,"promptTokensDetails":[{"modality":"TEXT","tokenCount":100}]}"#;
         assert_eq!(read(json), usage(20, 80, 20, 300));
         assert_eq!(read(json).unwrap().total(), 420);
+    }
+
+    #[test]
+    fn an_interaction_counts_the_same_under_names_of_its_own() {
+        let json = r#"{"total_input_tokens":100,"total_cached_tokens":80,"total_output_tokens":20,
+            "total_thought_tokens":300,"total_tool_use_tokens":5,"total_tokens":425}"#;
+        assert_eq!(read(json), usage(25, 80, 20, 300));
     }
 
     #[test]

@@ -78,7 +78,13 @@ fn turn(step: &Value) -> Turn {
 pub(crate) fn interaction_written(answer: &Answer<'_>) -> Written {
     let groups = answer.groups();
     let steps: Vec<String> = groups.iter().map(|group| step(answer, group)).collect();
-    let whole = object(answer, status(answer), &format!(",\"steps\":[{}]{}", steps.join(","), usage(answer)));
+    let is_begun = answer.asked.json["background"] == true && answer.asked.json["stream"] != true;
+    let whole = match is_begun {
+        true => object(answer, "in_progress", ""),
+        false => {
+            object(answer, status(answer), &format!(",\"steps\":[{}]{}", steps.join(","), usage(answer)))
+        }
+    };
     Written { frames: frames(answer, &groups, &whole), whole }
 }
 
@@ -204,16 +210,38 @@ fn step_deltas(answer: &Answer<'_>, group: &Group<'_>) -> (String, Vec<(bool, St
 
 /// Everything from `/interactions` on.
 pub(super) fn serve(rest: &str, seen: &Seen, asked: &Asked) -> Result<Served, Refused> {
-    match (seen.method(), rest) {
-        ("POST", "") => Ok(Served::spoken(asked)),
-        (_, id) if id.is_empty() || id.contains(UNKNOWN) => Err(errors::no_such_page(seen.path())),
-        ("GET", id) => Ok(Served::json(json!({
-            "id": id, "object": "interaction", "model": "gemini-3-flash", "status": "completed",
-            "created": MADE, "updated": MADE,
-            "steps": [{"type": "model_output", "content": [{"type": "text", "text": "You said: Hello"}]}],
-            "usage": {"total_input_tokens": 8, "total_output_tokens": 3, "total_tokens": 11},
-        }))),
-        ("DELETE", _) => Ok(Served::json(json!({}))),
+    let path = rest.split_once('/').map_or((rest, ""), |(id, below)| (id, below));
+    match (seen.method(), path) {
+        ("POST", ("", "")) => Ok(Served::spoken(asked)),
+        (_, (id, _)) if id.is_empty() || id.contains(UNKNOWN) => Err(errors::no_such_page(seen.path())),
+        ("GET", (id, "")) => Ok(match seen.query().split('&').any(|pair| pair == "stream=true") {
+            true => replayed(id),
+            false => Served::json(kept(id, "completed")),
+        }),
+        ("DELETE", (_, "")) => Ok(Served::json(json!({}))),
+        ("POST", (id, "cancel")) => Ok(Served::json(kept(id, "cancelled"))),
         _ => Err(errors::no_such_page(seen.path())),
     }
+}
+
+/// What a kept interaction looks like.
+fn kept(id: &str, status: &str) -> Value {
+    json!({
+        "id": id, "object": "interaction", "model": "gemini-3-flash", "status": status,
+        "created": MADE, "updated": MADE,
+        "steps": [{"type": "model_output", "content": [{"type": "text", "text": "You said: Hello"}]}],
+        "usage": {"total_input_tokens": 8, "total_output_tokens": 3, "total_tokens": 11},
+    })
+}
+
+/// A kept interaction's stream, as far as it matters to who comes late: its text and its end.
+fn replayed(id: &str) -> Served {
+    let text =
+        json!({"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "You said: Hello"}});
+    let completed = json!({"event_type": "interaction.completed", "interaction": kept(id, "completed")});
+    let events = format!(
+        "event: step.delta\ndata: {text}\n\nevent: interaction.completed\ndata: {completed}\n\n\
+         event: done\ndata: [DONE]\n\n"
+    );
+    Served::body("text/event-stream; charset=utf-8", events)
 }

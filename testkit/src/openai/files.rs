@@ -18,7 +18,7 @@ const BEFORE: u64 = 1_764_000_000;
 pub(super) fn file(method: &str, rest: &[&str], seen: &Seen, shelf: &Shelf) -> Result<Served, Refused> {
     match (method, rest) {
         ("POST", []) => upload(seen, shelf),
-        ("GET", []) => Ok(Served::json(page(shelf.list("file-")))),
+        ("GET", []) => Ok(Served::json(page(shelf.list("file-"), seen))),
         ("GET", [id]) => Ok(Served::json(found("File", id, shelf, example_file)?.object)),
         ("GET", [id, "content"]) => {
             let content = found("File", id, shelf, example_file)?.content;
@@ -76,10 +76,20 @@ pub(super) fn found(
     }
 }
 
-fn page(objects: Vec<Value>) -> Value {
+/// The part of a list that `after` and `limit` ask for.
+fn page(mut objects: Vec<Value>, seen: &Seen) -> Value {
+    let parameter =
+        |name: &str| seen.query().split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    if let Some(after) = parameter("after") {
+        let before = objects.iter().position(|object| object["id"] == after);
+        objects.drain(..before.map_or(objects.len(), |before| before + 1));
+    }
+    let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(objects.len());
+    let has_more = objects.len() > limit;
+    objects.truncate(limit);
     let id_of = |object: Option<&Value>| object.map_or(Value::Null, |object| object["id"].clone());
     let (first, last) = (id_of(objects.first()), id_of(objects.last()));
-    json!({"object": "list", "data": objects, "first_id": first, "last_id": last, "has_more": false})
+    json!({"object": "list", "data": objects, "first_id": first, "last_id": last, "has_more": has_more})
 }
 
 pub(super) fn batch(method: &str, rest: &[&str], seen: &Seen, shelf: &Shelf) -> Result<Served, Refused> {
@@ -96,7 +106,7 @@ pub(super) fn batch(method: &str, rest: &[&str], seen: &Seen, shelf: &Shelf) -> 
             shelf.keep(&id, Kept { object: object.clone(), ..Kept::default() });
             Ok(Served::json(object))
         }
-        ("GET", []) => Ok(Served::json(page(shelf.list("batch_")))),
+        ("GET", []) => Ok(Served::json(page(shelf.list("batch_"), seen))),
         ("GET", [id]) => Ok(Served::json(found("Batch", id, shelf, example_batch)?.object)),
         ("POST", [id, "cancel"]) => {
             let mut kept = found("Batch", id, shelf, example_batch)?;

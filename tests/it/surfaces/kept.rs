@@ -1,14 +1,14 @@
-//! Files and batches: the upstream's key has them for everybody, the gateway shows each client its own.
+//! Files, and what prompts refer to: the upstream's key has them for everybody, the gateway shows each client its own.
 
 use gateway_testkit::raw_client::{Answer, Request};
 use gateway_testkit::{FakeUpstream, Reply};
 use serde_json::{Value, json};
 
-use super::{Site, get, post};
+use super::{Api, CLAUDE, GEMINI, GPT, Site, get, post, question};
 
-fn upload(client: &str, content: &str) -> Request {
+pub fn upload(client: &str, content: &str) -> Request {
     let body = format!(
-        "--edge\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--edge\r\n\
+        "--edge\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--edge\r\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{content}\r\n--edge--\r\n"
     );
     Request::post("/v1/files")
@@ -22,18 +22,18 @@ fn delete(client: &str, path: &str) -> Request {
 }
 
 /// Files and batches are asked for by GET as well, so nothing is scripted: the fake keeps what it gets.
-async fn asked(site: &Site, request: &Request, status: u16) -> Answer {
+pub async fn asked(site: &Site, request: &Request, status: u16) -> Answer {
     let answer = site.gateway.ask(request).await;
     assert_eq!(answer.status, status, "{request:?}: {}", answer.text());
     answer
 }
 
-async fn uploaded(site: &Site, client: &str) -> String {
+pub async fn uploaded(site: &Site, client: &str) -> String {
     let answer = asked(site, &upload(client, &format!("content of {client}")), 200).await;
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-fn ids(list: &Value) -> Vec<&str> {
+pub fn ids(list: &Value) -> Vec<&str> {
     list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect()
 }
 
@@ -64,36 +64,6 @@ async fn a_file_is_its_owners_alone() {
     assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
     asked(&site, &delete("ada", &path("")), 200).await;
     asked(&site, &get("ada", &path("")), 404).await;
-    site.ends_in_agreement().await;
-}
-
-#[tokio::test]
-async fn a_batch_is_its_owners_alone_and_takes_only_ones_own_file() {
-    let site = Site::start().await;
-    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
-    let batch = |client: &str, file: &str| {
-        post(
-            client,
-            "/v1/batches",
-            json!({"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}),
-        )
-    };
-    let before = site.upstream.requests();
-    asked(&site, &batch("ada", &bobs), 404).await;
-    asked(&site, &batch("ada", "file-unknown"), 404).await;
-    assert_eq!(site.upstream.requests(), before);
-    let answer = asked(&site, &batch("ada", &adas), 200).await;
-    let id = answer.json()["id"].as_str().unwrap().to_owned();
-    asked(&site, &get("bob", &format!("/v1/batches/{id}")), 404).await;
-    asked(&site, &post("bob", &format!("/v1/batches/{id}/cancel"), ""), 404).await;
-    assert_eq!(ids(&asked(&site, &get("bob", "/v1/batches"), 200).await.json()), [""; 0]);
-    assert_eq!(ids(&asked(&site, &get("ada", "/v1/batches"), 200).await.json()), [id.as_str()]);
-    let answer = asked(&site, &get("ada", &format!("/v1/batches/{id}")), 200).await;
-    // What it wrote is as much the client's as the batch.
-    let output = answer.json()["output_file_id"].as_str().unwrap().to_owned();
-    asked(&site, &get("ada", &format!("/v1/files/{output}/content")), 200).await;
-    asked(&site, &get("bob", &format!("/v1/files/{output}/content")), 404).await;
-    asked(&site, &post("ada", &format!("/v1/batches/{id}/cancel"), ""), 200).await;
     site.ends_in_agreement().await;
 }
 
@@ -145,6 +115,91 @@ async fn without_a_provider_that_has_files_there_are_none() {
     }
     assert_eq!(upstream.requests(), 0);
     gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn a_prompt_refers_to_ones_own_files_alone() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    let part = |file: &str| json!([{"type": "file", "file": {"file_id": file}}]);
+    let body =
+        |file: &str| json!({"model": GPT, "messages": [{"role": "user", "content": part(file)}]}).to_string();
+    let chat = |file: &str| post("ada", "/v1/chat/completions", body(file));
+    let escaped = post("ada", "/v1/chat/completions", body(&bobs).replace("file_id", "file\\u005fid"));
+    let input = |file: &str| json!([{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]);
+    let responses = |file: &str| question(Api::Responses, GPT, true, json!({"input": input(file)}));
+    let before = site.upstream.requests();
+    let source = json!([{"type": "document", "source": {"type": "file", "file_id": "file_x"}}]);
+    let uri = json!([{"parts": [{"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/x"}}]}]);
+    for (request, told) in [
+        (chat(&bobs), format!("no such file: {bobs}")),
+        (responses(&bobs), format!("no such file: {bobs}")),
+        // Written otherwise it is still the same member.
+        (escaped, format!("no such file: {bobs}")),
+        (chat("file-unknown"), "no such file: file-unknown".to_owned()),
+        (
+            question(
+                Api::Messages,
+                CLAUDE,
+                false,
+                json!({"messages": [{"role": "user", "content": source}]}),
+            ),
+            "no such file: file_x".to_owned(),
+        ),
+        (question(Api::Gemini, GEMINI, false, json!({"contents": uri})), "no such file: files/x".to_owned()),
+        (
+            question(Api::Gemini, GEMINI, false, json!({"cachedContent": "cachedContents/x"})),
+            "no such cached content: cachedContents/x".to_owned(),
+        ),
+        (
+            question(Api::Responses, GPT, false, json!({"conversation": "conv_x"})),
+            "no such conversation: conv_x".to_owned(),
+        ),
+        // Another provider knows nothing of it.
+        (
+            question(
+                Api::Chat,
+                CLAUDE,
+                false,
+                json!({"messages": [{"role": "user", "content": part(&adas)}]}),
+            ),
+            format!("no such file: {adas}"),
+        ),
+    ] {
+        let answer = asked(&site, &request, 404).await;
+        assert_eq!(answer.json()["error"]["message"], *told, "{request:?}");
+    }
+    assert_eq!(site.upstream.requests(), before, "the upstream is not asked");
+    for request in [chat(&adas), responses(&adas)] {
+        let (answer, seen) = site.ask(Reply::real(), &request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(String::from_utf8_lossy(seen.body()).contains(&adas));
+    }
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn an_item_is_referred_to_by_whom_it_was_made_for() {
+    let site = Site::start().await;
+    for stream in [false, true] {
+        let (answer, _) = site.ask(Reply::real(), &question(Api::Responses, GPT, stream, json!({}))).await;
+        let text = answer.text();
+        let id = text
+            .split("\"msg_")
+            .nth(1)
+            .map(|rest| format!("msg_{}", rest.split('"').next().unwrap()))
+            .unwrap();
+        let on = |client: &str| {
+            let input = json!([{"type": "item_reference", "id": id}, {"role": "user", "content": "on"}]);
+            post(client, "/v1/responses", json!({"model": GPT, "input": input}))
+        };
+        let before = site.upstream.requests();
+        let answer = asked(&site, &on("bob"), 404).await;
+        assert_eq!(answer.json()["error"]["message"], format!("no such item: {id}"));
+        assert_eq!(site.upstream.requests(), before);
+        site.ask(Reply::text("ok"), &on("ada")).await;
+    }
+    site.ends_in_agreement().await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Anthropic's messages over Anthropic.
 
-use gateway_testkit::Reply;
 use gateway_testkit::raw_client::Request;
 use gateway_testkit::reply::{LineEnd, UsageStyle};
+use gateway_testkit::{FakeUpstream, Reply};
 use serde_json::{Value, json};
 
 use super::{Api, CLAUDE, GEMINI, GPT, Site, Told, get, post, question};
@@ -79,6 +79,28 @@ async fn c39_beta_flags_pass_in_their_order_and_what_is_none_is_left_out() {
     let (_, seen) = site.ask(Reply::text("ok"), &ask.header("anthropic-version", "2023-06-01")).await;
     assert!(seen.headers().iter().all(|(name, _)| !name.to_lowercase().starts_with("anthropic")));
     site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn c39_only_the_betas_that_a_provider_allows_reach_it() {
+    let upstream = FakeUpstream::start().await;
+    let more = |name: &str, betas: &str| {
+        format!(
+            "[providers.{name}]\nkind = \"anthropic\"\nbase_url = \"{}\"\napi_key_env = \"TEST_KEY\"\nbetas = {betas}\n",
+            upstream.base_url()
+        )
+    };
+    let toml = [more("some", "[\"files-api-2025-04-14\"]"), more("none", "[]")].concat();
+    let gateway = Site::builder(&upstream, &toml, "").start().await;
+    for (provider, flags) in [("some", Some("files-api-2025-04-14")), ("none", None)] {
+        upstream.script(Reply::text("ok"));
+        let ask = question(Api::Messages, &format!("{provider}/claude"), false, json!({}))
+            .header("anthropic-beta", "context-1m-2025-08-07, files-api-2025-04-14");
+        assert_eq!(gateway.ask(&ask).await.status, 200);
+        assert_eq!(upstream.request(upstream.requests() - 1).header("anthropic-beta"), flags, "{provider}");
+    }
+    gateway.ends_quiet().await;
+    upstream.finish();
 }
 
 #[tokio::test]

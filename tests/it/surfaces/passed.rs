@@ -120,3 +120,53 @@ async fn a_member_that_is_read_may_not_come_twice() {
     assert_eq!(site.upstream.requests(), 0);
     site.ends_in_agreement().await;
 }
+
+/// A question for sound.
+fn speech(members: serde_json::Value) -> Request {
+    let mut body = json!({"model": "gpt-test", "voice": "alloy", "input": "hello"});
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    post("ada", "/v1/audio/speech", body)
+}
+
+#[tokio::test]
+async fn sound_flows_before_it_is_whole() {
+    let site = Site::start().await;
+    let sound = vec![0xff_u8; 1000];
+    site.upstream.script(Reply::body("audio/mpeg", sound).content_length(1000));
+    let mut client = site.gateway.connect().await;
+    client.send(&speech(json!({}))).await;
+    let head = client.head().await;
+    assert_eq!((head.status, head.headers.get("content-type")), (200, Some("audio/mpeg")));
+    assert_eq!(client.next_bytes(1000).await.len(), 1000);
+    client.hang_up();
+    // That ends the call upstream, and frees its place.
+    site.upstream.request(0).connection_closed().await;
+    site.ends().await;
+}
+
+#[tokio::test]
+async fn sound_that_breaks_off_does_not_end_as_if_it_were_whole() {
+    let site = Site::start().await;
+    let (answer, _) =
+        site.ask(Reply::body("audio/mpeg", vec![7_u8; 4096]).cut_at_byte(1024), &speech(json!({}))).await;
+    assert_eq!((answer.status, answer.complete), (200, false), "{} bytes", answer.body.len());
+    let row = site.booked("openai", 1).await;
+    assert_eq!(row["failed_requests"], 0, "what came of it is paid for: {row}");
+    // Before its first byte an answer can still be refused.
+    let (answer, _) = site.ask(Reply::error(500), &speech(json!({}))).await;
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (502, &json!("upstream_error")));
+    site.ends().await;
+}
+
+#[tokio::test]
+async fn what_sound_tells_of_its_tokens_as_events_is_booked() {
+    let site = Site::start().await;
+    let events = "event: speech.audio.delta\ndata: {\"type\":\"speech.audio.delta\",\"audio\":\"AAAA\"}\n\n\
+        event: speech.audio.done\ndata: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":14,\"output_tokens\":101,\
+        \"total_tokens\":115}}\n\n";
+    let (answer, _) =
+        site.ask(Reply::sse(events).split_every(7), &speech(json!({"stream_format": "sse"}))).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, events));
+    assert_eq!(site.gateway.tokens_used("ada").await, 115);
+    site.ends().await;
+}

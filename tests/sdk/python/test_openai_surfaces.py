@@ -1,6 +1,7 @@
 """OpenAI's other APIs, through its SDK."""
 
 import io
+import json
 
 import openai
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from callers import PIXEL, openai_client
 
 EMBEDDING = "openai/text-embedding-3-small"
+
+# A batch of one request.
+LINE = json.dumps({"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+                   "body": {"model": "gpt-5.4-nano", "messages": [{"role": "user", "content": "hi"}]}}).encode()
 
 
 @pytest.mark.parametrize("encoding", [None, "float", "base64"])
@@ -51,7 +56,7 @@ def test_a_text_is_moderated(client):
 
 
 def test_a_file_belongs_to_who_sent_it(client):
-    made = client.files.create(file=("a.jsonl", io.BytesIO(b"{}\n"), "application/jsonl"), purpose="batch")
+    made = client.files.create(file=("a.jsonl", io.BytesIO(LINE), "application/jsonl"), purpose="batch")
     assert client.files.retrieve(made.id).id == made.id
     assert made.id in {file.id for file in client.files.list()}
     with openai_client("capped") as other, pytest.raises(openai.NotFoundError):
@@ -60,7 +65,7 @@ def test_a_file_belongs_to_who_sent_it(client):
 
 
 def test_a_batch_is_made_of_a_file(client):
-    made = client.files.create(file=("a.jsonl", io.BytesIO(b"{}\n"), "application/jsonl"), purpose="batch")
+    made = client.files.create(file=("a.jsonl", io.BytesIO(LINE), "application/jsonl"), purpose="batch")
     batch = client.batches.create(
         input_file_id=made.id, endpoint="/v1/chat/completions", completion_window="24h"
     )

@@ -13,7 +13,8 @@ use super::{boolean, extra, require, text};
 use crate::anthropic::members::{elements, members, pick};
 use crate::conversation::{Call, Content, Conversation, Part, Role, Source, Turn};
 use crate::json::{Kind, Value};
-use crate::openai::{Path, RequestFault};
+use crate::openai::RequestFault;
+use crate::path::Path;
 
 /// What a message may hold to be one.
 const SOMETHING: &str = "text that is not blank, or another block";
@@ -39,9 +40,9 @@ impl<'c, 'a> Messages<'c, 'a> {
         messages: &Value<'a>,
     ) -> Result<(), RequestFault> {
         if let Some(system) = system {
-            self.take_instructions(&Path::Top("system"), system)?;
+            self.take_instructions(&Path::top("system"), system)?;
         }
-        let at = Path::Top("messages");
+        let at = Path::top("messages");
         for (index, message) in elements(messages).iter().enumerate() {
             self.read_message(&at.element(index), message)?;
         }

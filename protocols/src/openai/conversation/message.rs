@@ -12,7 +12,7 @@ use super::{elements, extra, members, part, require, text};
 use crate::conversation::{Call, Content, Conversation, Part, Role, Turn};
 use crate::json::{Kind, Value};
 use crate::openai::RequestFault;
-use crate::openai::path::Path;
+use crate::path::Path;
 
 /// What a message may hold to be one.
 const SOMETHING: &str = "text that is not blank, or another part";
@@ -44,7 +44,7 @@ impl<'c, 'a> Messages<'c, 'a> {
     }
 
     pub(super) fn read(mut self, messages: &Value<'a>) -> Result<(), RequestFault> {
-        let at = Path::Top("messages");
+        let at = Path::top("messages");
         require(&at, messages, Kind::Array)?;
         if messages.is_blank() {
             return Err(RequestFault::NoMessages);

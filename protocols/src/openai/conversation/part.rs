@@ -12,7 +12,7 @@ use super::{elements, extra, members, require, text};
 use crate::conversation::{Content, Extra, Part, Source};
 use crate::json::{Kind, Value};
 use crate::openai::RequestFault;
-use crate::openai::path::Path;
+use crate::path::Path;
 
 /// The parts of `content`: a string, a list of parts, or null. Blank text is left out, for some upstreams refuse it
 /// and no model reads anything in it; parts of unknown sorts become extras.

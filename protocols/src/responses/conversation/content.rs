@@ -7,10 +7,11 @@
 
 use std::borrow::Cow;
 
-use super::super::fields::{Fields, Path, elements, extra};
+use super::super::fields::{Fields, elements, extra};
 use crate::conversation::{Content, Extra, Part, Source};
 use crate::json::{Kind, Value};
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 /// What a message may hold to be one.
 pub(super) const SOMETHING: &str = "text that is not blank, or another part";

@@ -9,11 +9,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::super::fields::{Fields, Path, elements, extra};
+use super::super::fields::{Fields, elements, extra};
 use super::content;
 use crate::conversation::{Call, Content, Conversation, Part, Role, Turn};
 use crate::json::{Kind, Value};
 use crate::openai::RequestFault;
+use crate::path::Path;
 
 /// Between the parts of a thought's summary, which are paragraphs.
 const PARAGRAPH: &str = "\n\n";

@@ -1,4 +1,7 @@
+use std::collections::VecDeque;
+
 use super::*;
+use crate::event::AnswerStream;
 
 /// Two messages' worth of events as OpenAI sends them, with a thought and a call.
 const STREAM: &str = concat!(

@@ -9,18 +9,23 @@ use std::fmt;
 
 use crate::openai::RequestFault;
 
-/// A member or an element, and what it is in.
+/// A place in a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Path<'p> {
-    /// A member of the body.
-    Top(&'p str),
-    /// A member of an object.
+    /// The body itself.
+    Body,
+    /// A member of an object, under the name that the caller wrote.
     Member(&'p Self, &'p str),
     /// An element of an array, counted from 0.
     Element(&'p Self, usize),
 }
 
 impl<'p> Path<'p> {
+    /// A member of the body.
+    pub(crate) fn top(name: &'p str) -> Self {
+        Self::Member(&Self::Body, name)
+    }
+
     pub(crate) fn member(&'p self, name: &'p str) -> Self {
         Self::Member(self, name)
     }
@@ -38,9 +43,23 @@ impl<'p> Path<'p> {
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Top(name) => f.write_str(name),
+            Self::Body => Ok(()),
+            Self::Member(Self::Body, name) => f.write_str(name),
             Self::Member(above, name) => write!(f, "{above}.{name}"),
             Self::Element(above, index) => write!(f, "{above}[{index}]"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_where() {
+        let contents = Path::top("contents");
+        let content = contents.element(2);
+        assert_eq!(content.member("parts").to_string(), "contents[2].parts");
+        assert_eq!(Path::Body.to_string(), "");
     }
 }
