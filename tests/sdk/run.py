@@ -136,7 +136,7 @@ def install_sources() -> tuple[list, Path]:
 
 
 def install_node() -> tuple[list, Path]:
-    return node_suite("node", 20)
+    return node_suite("node", 60)
 
 
 def install_console() -> tuple[list, Path]:
