@@ -128,7 +128,7 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, AdminOrLocal, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 85] = [
+pub static ROUTES: [Line; 86] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -195,6 +195,7 @@ pub static ROUTES: [Line; 85] = [
     line(Method::GET, "/console", Public, Route::Console),
     line(Method::GET, "/console/console.css", Public, Route::Console),
     line(Method::GET, "/console/console.js", Public, Route::Console),
+    line(Method::GET, "/console/feed.js", Public, Route::Console),
     line(Method::GET, "/console/panels.js", Public, Route::Console),
     line(Method::GET, "/console/session.js", Public, Route::Console),
     line(Method::GET, "/admin/tree", Admin, Route::AdminTree),

@@ -1,23 +1,19 @@
-// The console's wiring: signing in, tabs, the feed, dialogs. What is shown is in panels.js, how it is asked for in
+// The console's wiring: signing in, tabs, dialogs. What is shown is in panels.js and feed.js, how it is asked for in
 // session.js.
 //
 // While the page is hidden, or nobody is signed in, nothing is asked and no timer runs.
 
+import { Feed } from "./feed.js";
 import * as panels from "./panels.js";
 import { Refusal, Session } from "./session.js";
-
-/** Rows of the feed; older ones are a filter away. */
-const FEED_MAX = 200;
 
 /** Client cards at once; others are found by name. */
 const CARDS_MAX = 120;
 
-/** Events are drawn in bundles, and told to screen readers in sentences, so that a thousand a second do no harm. */
-const DRAW_MS = 200;
-const ANNOUNCE_MS = 3000;
-
 /** States, a second each, between two looks at what they do not tell. */
 const LOOK_EVERY = 5;
+
+const GONE = "The token is not accepted any more.";
 
 /** Days in the chart. */
 const DAYS = 30;
@@ -28,8 +24,10 @@ const { el, show } = panels;
 let session = null;
 let watching = null;
 
-/** What was heard last. */
-const seen = { state: {}, health: null, states: 0, clients: new Map(), models: new Set() };
+const nothing = () => ({ state: {}, health: null, states: 0, clients: new Map(), link: "trying", heardAt: null, rate: null });
+
+/** What was heard last, and when. */
+let seen = nothing();
 
 // Signing in and out.
 
@@ -51,26 +49,22 @@ $("sign-in").addEventListener("submit", async (event) => {
   session = asked;
   $("token").value = "";
   reveal(true);
-  $("version").textContent = seen.health.version;
   select($("tab-requests"));
   $("tab-requests").focus();
   watch();
 });
 
+/** Ends the session and forgets all that it has shown. */
 function leave(why = "") {
   watching?.abort();
   session?.end();
   session = watching = null;
   $("dialog").close();
-  for (const id of ["figures", "client-cards", "provider-cards", "actors", "spend-chart", "spend-days", "health-report", "feed"]) {
-    $(id).replaceChildren();
-  }
-  for (const id of ["version", "link", "announced", "feed-hint", "filter-fault", "spend-fault"]) $(id).textContent = "";
-  Object.assign(seen, { state: {}, health: null, states: 0, clients: new Map(), models: new Set() });
-  rows.clear();
+  seen = nothing();
+  feed.clear();
   cards.clear();
-  fresh = [];
-  $("filter").reset();
+  for (const id of EMPTIED) $(id).replaceChildren();
+  $("find").value = "";
   reveal(false);
   $("sign-in-fault").textContent = why;
   $("token").focus();
@@ -83,6 +77,10 @@ function reveal(isSignedIn) {
 
 $("leave").addEventListener("click", () => leave());
 
+/** What has something of the gateway in it, the feed apart. */
+const EMPTIED = ["version", "link", "alarm", "attention", "figures", "clients-hint", "client-cards", "provider-cards", "actors", "tree-hint",
+  "spend-fault", "spend-chart", "spend-days", "health-report", "dialog-title"];
+
 const words = (fault) => (fault instanceof Refusal ? fault.message : "The gateway cannot be reached.");
 
 /** Asks, and says what went wrong in `place`; `undefined` then, and when the session has ended meanwhile. */
@@ -94,7 +92,7 @@ async function ask(path, place) {
     return asking === session ? answer : undefined;
   } catch (fault) {
     if (asking !== session || asking === null) return undefined;
-    if (fault.status === 401) leave("The token is not accepted any more.");
+    if (fault.status === 401) leave(GONE);
     else if (place) place.textContent = words(fault);
     return undefined;
   }
@@ -108,17 +106,26 @@ function watch() {
   watching = new AbortController();
   const { signal } = watching;
   const on = {
-    link: (said) => { $("link").textContent = said; },
-    open: () => { $("link").textContent = "live"; renew(); },
+    link,
+    open: () => { link("live", "live"); renew(); },
     event: (name, data) => {
       if (signal.aborted) return;
       if (name === "state") heard(data);
-      if (name === "request") passed(data);
-      if (name === "missed") $("feed-hint").textContent = `${panels.number(data.requests)} requests went by unseen: too many for this page.`;
+      if (name === "request") feed.passed(data);
+      if (name === "missed") feed.missed(data.requests);
     },
     look,
   };
-  session.watch(signal, on).catch((fault) => leave(words(fault)));
+  session.watch(signal, on).catch((fault) => leave(fault.status === 401 ? GONE : words(fault)));
+}
+
+/** How the gateway is reached: as a kind, and in words. */
+function link(kind, said) {
+  seen.link = kind;
+  const since = kind === "lost" && seen.heardAt ? ` What is shown is of ${panels.clock(seen.heardAt)}.` : "";
+  $("link").className = { live: "good", lost: "bad" }[kind] ?? "warn";
+  $("link").textContent = said + (since && `.${since}`);
+  draw();
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -126,22 +133,34 @@ document.addEventListener("visibilitychange", () => {
   else watch();
 });
 
-/** What a stream tells by itself, where there is none. */
+/** What a stream tells by itself, where there is none. Throws what `call` throws. */
 async function look() {
-  const [tree, clients, providers] = await Promise.all(["admin/tree", "admin/clients", "admin/providers"].map((path) => ask(path)));
-  if (tree && clients && providers) heard({ ...tree, ...clients, ...providers });
-  await list();
+  const asking = session;
+  const paths = ["admin/tree", "admin/clients", "admin/providers"];
+  const [tree, clients, providers] = await Promise.all(paths.map((path) => asking.call(path)));
+  if (asking !== session) return;
+  heard({ ...tree, ...clients, ...providers });
+  await feed.renew();
 }
 
 /** What no event tells: what has been while nobody looked. */
 function renew() {
-  list();
+  feed.list();
   opened();
 }
 
 function heard(state) {
+  const before = seen.state.requests_ended;
+  const now = Date.now();
+  // After a restart of the gateway the count begins anew.
+  const isNext = seen.heardAt !== null && state.requests_ended >= before;
+  seen.rate = isNext ? (1000 * (state.requests_ended - before)) / Math.max(1, now - seen.heardAt) : null;
+  seen.heardAt = now;
   seen.state = state;
-  for (const client of state.clients ?? []) if (client) seen.clients.set(client.id, client);
+  for (const client of (state.clients ?? []).filter(Boolean)) {
+    seen.clients.set(client.id, client);
+    feed.suggest({ client: client.id });
+  }
   if (seen.states % LOOK_EVERY === 0) {
     health();
     // A state has the first fifty.
@@ -152,16 +171,31 @@ function heard(state) {
 }
 
 async function health() {
-  seen.health = (await ask("admin/health")) ?? seen.health;
-  if (session) draw();
+  const before = seen.health;
+  const answer = await ask("admin/health");
+  if (!answer) return;
+  seen.health = answer;
+  // Somebody else has changed clients.
+  if (before && before.generation !== answer.generation && !$("clients").hidden) allClients();
+  draw();
 }
 
 function draw() {
-  show($("figures"), panels.figures(seen.state, seen.health));
+  $("version").textContent = seen.health?.version ?? "";
+  show($("figures"), panels.figures(seen));
+  const { alarm, lines } = panels.attention(seen.state, seen.health);
+  show($("alarm"), alarm);
+  show($("attention"), lines);
   if (!$("clients").hidden) drawClients();
   if (!$("providers").hidden && seen.state.providers) show($("provider-cards"), seen.state.providers.map(panels.providerCard));
-  if (!$("tree").hidden && seen.state.tree) show($("actors"), panels.actorRows(seen.state.tree));
+  if (!$("tree").hidden && seen.state.tree) drawTree();
   if (!$("health").hidden && seen.health) show($("health-report"), panels.healthReport(seen.health));
+}
+
+function drawTree() {
+  const { tree, actors_not_shown: more } = seen.state;
+  show($("actors"), panels.actorRows(tree));
+  $("tree-hint").textContent = more > 0 ? `${panels.number(more)} more actors run and are not shown; those in trouble are.` : "";
 }
 
 // Tabs: one in the order of the Tab key, the others by the arrows.
@@ -181,12 +215,20 @@ function select(tab) {
 
 /** Asks for what only the open panel needs. */
 function opened() {
-  if (!$("clients").hidden) allClients();
+  if (!$("clients").hidden) allClients(true);
   if (!$("spend").hidden) spend();
   if (!$("health").hidden) health();
 }
 
 for (const tab of tabs) tab.addEventListener("click", () => select(tab));
+
+// What needs attention leads to its panel.
+$("attention").addEventListener("click", ({ target }) => {
+  const tab = tabs.find((one) => one.getAttribute("aria-controls") === target.dataset.panel);
+  if (!tab) return;
+  select(tab);
+  tab.focus();
+});
 
 $("tabs").addEventListener("keydown", (event) => {
   const at = tabs.indexOf(event.target);
@@ -198,111 +240,31 @@ $("tabs").addEventListener("keydown", (event) => {
   tabs[next].focus();
 });
 
-// The feed: the last requests that fit the filter, the newest first.
-
-const rows = new Map();
-let fresh = [];
-let drawing = 0;
-let announcing = 0;
-let listing = 0;
-
-const filter = () => Object.fromEntries([...new FormData($("filter"))].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value));
-
-/** As the gateway itself filters. */
-function fits(request, { client, model, status }) {
-  const isStatus = !status || (status.endsWith("xx") ? String(request.status)[0] === status[0] : String(request.status) === status);
-  return isStatus && (!client || request.client === client) && (!model || request.model === model || request.upstream_model === model);
-}
-
-/** A request has ended. */
-function passed(request) {
-  fresh.push(request);
-  if (fresh.length > FEED_MAX) fresh.shift();
-  drawing ||= setTimeout(() => {
-    drawing = 0;
-    const [ended, wanted] = [fresh.filter((one) => fits(one, filter())), fresh];
-    fresh = [];
-    if (!session || wanted.length === 0) return;
-    for (const one of ended) put(one);
-    trim();
-    suggest(wanted);
-    announce(ended);
-  }, DRAW_MS);
-}
-
-function put(request) {
-  const row = panels.requestRow(request, explain);
-  const known = rows.get(request.id);
-  if (known) known.replaceWith(row);
-  else $("feed").prepend(row);
-  rows.set(request.id, row);
-}
-
-function trim() {
-  for (const [id, row] of rows) {
-    if (rows.size <= FEED_MAX) return;
-    rows.delete(id);
-    row.remove();
-  }
-}
-
-/** The feed anew. */
-async function list() {
-  const asked = ++listing;
-  const query = new URLSearchParams({ ...filter(), limit: String(FEED_MAX) });
-  const answer = await ask(`admin/requests?${query}`, $("filter-fault"));
-  if (!answer || asked !== listing) return;
-  const focused = [...rows].find(([, row]) => row.contains(document.activeElement))?.[0];
-  rows.clear();
-  $("feed").replaceChildren();
-  for (const request of answer.requests.reverse()) put(request);
-  if (focused) rows.get(focused)?.querySelector("button").focus();
-  $("feed-hint").textContent = rows.size ? "" : "No request fits, or none has come yet.";
-  suggest(answer.requests);
-}
-
-function suggest(requests) {
-  if (rows.size) $("feed-hint").textContent = "";
-  for (const { model } of requests) if (model && seen.models.size < FEED_MAX) seen.models.add(model);
-  const options = (values) => [...values].sort().map((value) => el("option", { value }));
-  const clients = new Set([...requests.map((request) => request.client).filter(Boolean), ...seen.clients.keys()]);
-  show($("known-clients"), options([...clients].slice(0, FEED_MAX)));
-  show($("known-models"), options(seen.models));
-}
-
-function announce(ended) {
-  if (announcing || ended.length === 0) return;
-  const last = ended[ended.length - 1];
-  const more = ended.length > 1 ? `${ended.length} requests, the last: ` : "";
-  $("announced").textContent = `${more}${last.client ?? "nobody known"}, ${last.model ?? last.endpoint ?? ""}, status ${last.status}`;
-  announcing = setTimeout(() => { announcing = 0; }, ANNOUNCE_MS);
-}
-
-let typing = 0;
-$("filter").addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(list, DRAW_MS);
-});
-$("filter").addEventListener("reset", () => setTimeout(() => session && list()));
-$("filter").addEventListener("submit", (event) => { event.preventDefault(); list(); });
-
 async function explain(id) {
   const request = await ask(`admin/requests/${encodeURIComponent(id)}`, $("filter-fault"));
   if (request) open({ title: "Why it was answered so", body: panels.journal(request) });
 }
 
+const feed = new Feed(ask, explain);
+
 // Clients.
 
 const cards = new Map();
 
-async function allClients() {
+/** Those at their limits stand first, then those that do something; when `isAnew` also those that stand already. */
+async function allClients(isAnew = false) {
   const answer = await ask("admin/clients");
   if (!answer) return;
-  // Those that do something stand first. The others are in the order of their ids.
-  const isIdle = (client) => Number(client.in_flight === 0 && client.tokens_today === 0);
-  const all = answer.clients.sort((one, other) => isIdle(one) - isIdle(other));
+  const all = answer.clients.sort((one, other) => panels.urgency(one) - panels.urgency(other));
   seen.clients = new Map(all.map((client) => [client.id, client]));
+  if (isAnew) arrange();
   drawClients();
+}
+
+/** Cards keep their places while they are looked at; here they are placed anew. */
+function arrange() {
+  cards.clear();
+  $("client-cards").replaceChildren();
 }
 
 function drawClients() {
@@ -324,11 +286,12 @@ function drawClients() {
     cards.set(id, panels.clientCard(client, rotate, access));
     $("client-cards").append(cards.get(id).root);
   }
-  $("clients-hint").textContent = fit.length > CARDS_MAX ? `${panels.number(fit.length - CARDS_MAX)} more are not shown; find them by name.`
+  const hint = fit.length > CARDS_MAX ? `${panels.number(fit.length - CARDS_MAX)} more are not shown; find them by name.`
     : fit.length ? "" : "No such client.";
+  if ($("clients-hint").textContent !== hint) $("clients-hint").textContent = hint;
 }
 
-$("find").addEventListener("input", drawClients);
+$("find").addEventListener("input", () => { arrange(); drawClients(); });
 $("find-form").addEventListener("submit", (event) => event.preventDefault());
 
 function rotate({ id }) {
@@ -453,7 +416,7 @@ $("dialog-do").addEventListener("click", async () => {
     open(next);
   } catch (fault) {
     if (asking !== session) return;
-    if (fault.status === 401) return leave("The token is not accepted any more.");
+    if (fault.status === 401) return leave(GONE);
     if (action === doing) {
       $("dialog-fault").textContent = fault instanceof Refusal ? fault.lines.join("\n") : words(fault);
       $("dialog-do").disabled = false;

@@ -25,22 +25,33 @@ function built(element, attributes, children) {
 /** What a list of lists has, without its gaps. */
 const present = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined);
 
-/** Replaces what is in a container, unless somebody is just selecting text there. */
+/**
+ * Makes this what a container has, unless somebody is just selecting text there. What is equal stays: a screen reader
+ * keeps its place, the focus is kept, and a live region tells only what is new.
+ */
 export function show(container, ...children) {
   const selection = getSelection();
   if (!selection.isCollapsed && container.contains(selection.anchorNode)) return;
-  container.replaceChildren(...present(children));
+  const wanted = present(children).map((child) => (child instanceof Node ? child : new Text(child)));
+  for (const [at, child] of wanted.entries()) {
+    const old = container.childNodes[at];
+    if (!old) container.append(child);
+    else if (!old.isEqualNode(child)) old.replaceWith(child);
+  }
+  while (container.childNodes.length > wanted.length) container.lastChild.remove();
 }
 
 const whole = new Intl.NumberFormat("en");
 const cents = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const parts = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
 const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 2, maximumFractionDigits: 12 });
 
 export const number = (value) => (typeof value === "number" ? whole.format(value) : "–");
 
 export function usd(value) {
   if (typeof value !== "number") return "–";
-  return value === 0 || value >= 0.01 ? cents.format(value) : digits.format(value);
+  if (value === 0 || value >= 1) return cents.format(value);
+  return (value >= 0.01 ? parts : digits).format(value);
 }
 
 export function duration(ms) {
@@ -52,11 +63,14 @@ export function duration(ms) {
   return `${Math.floor(ms / 3_600_000)} h ${Math.floor(ms / 60_000) % 60} min`;
 }
 
+/** A time of day, the reader's own. */
+export const clock = (at) => new Date(at).toLocaleTimeString("en-GB");
+
 /** A moment in the reader's own time, with the exact one at hand. */
 function moment(iso, withDay) {
   const at = new Date(iso);
   if (Number.isNaN(at.getTime())) return el("span", {}, "–");
-  const words = withDay ? at.toLocaleString("en-GB") : at.toLocaleTimeString("en-GB");
+  const words = withDay ? at.toLocaleString("en-GB") : clock(at);
   return el("time", { datetime: iso, title: iso }, words);
 }
 
@@ -71,17 +85,68 @@ const facts = (pairs) =>
 
 // Above the panels.
 
-export function figures(state, health) {
+/** The numbers of now; `rate` is what ends in a second. */
+export function figures({ state, health, link, rate }) {
+  const status = link === "lost" ? word("not reached", "bad") : health ? word(health.status) : "–";
   const shown = [
-    ["Status", health ? word(health.status) : "–"],
+    ["Status", status],
     ["Requests in flight", number(state.in_flight?.requests ?? health?.requests_in_flight)],
     ["Calls upstream", number(state.calls_in_flight)],
-    ["Open admissions", number(state.open_admissions)],
-    ["Requests ended", number(state.requests_ended)],
+    ["Ended per second", rate === null ? "–" : number(Math.round(rate))],
+    ["Ended since the start", number(state.requests_ended)],
     ["Ledger behind", number(state.ledger_behind)],
   ];
   return shown.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
 }
+
+/** Lines of one kind that are shown. */
+const ALIKE_MAX = 3;
+
+/**
+ * What waits for a person, or may soon: a line each, which leads to its panel. Without numbers that change by the second.
+ * `alarm` is what is worth interrupting somebody.
+ */
+export function attention(state, health) {
+  const lines = [...troubles(state, health)];
+  return {
+    alarm: lines.filter(([, kind]) => kind === "bad").map(([, , words]) => words).join(". "),
+    lines: lines.map(([panel, kind, words]) =>
+      el("li", {}, el("span", { class: kind }, kind === "bad" ? "Trouble" : "Note"), " ",
+        el("button", { type: "button", class: "link", "data-panel": panel }, words))),
+  };
+}
+
+function* troubles(state, health) {
+  const reload = health?.last_reload;
+  if (health?.draining) yield ["health", "bad", "The gateway is about to end and takes no more requests"];
+  if (reload?.faults.length) {
+    yield ["health", "bad", `The configuration has ${counted(reload.faults.length, "fault")}, so what was in force still is: ${reload.faults[0].msg}`];
+  }
+  if (health?.ledger.trouble) yield ["health", "bad", `The ledger: ${health.ledger.trouble}`];
+  yield* some("tree", "bad", actorsInTrouble(state.tree ?? []), "actors are in trouble");
+  yield* some("providers", "warn", resters(state.providers ?? []), "keys or models rest");
+  const full = (state.clients ?? []).filter((client) => client && fullness(client) >= 1);
+  const limits = full.map((client) => `${client.id} is at a limit${isInShadow(client) ? ", in shadow" : ""}`);
+  yield* some("clients", "warn", limits, "clients are at a limit");
+  if (reload?.needs_restart.length) yield ["health", "warn", `Waits for a restart: ${reload.needs_restart.map(said).join(", ")}`];
+}
+
+/** Lines one by one while they are few, one for all where they are many. */
+const some = (panel, kind, lines, all) =>
+  (lines.length > ALIKE_MAX ? [`${number(lines.length)} ${all}`] : lines).map((line) => [panel, kind, line]);
+
+const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+
+const actorsInTrouble = (nodes) => nodes.flatMap((node) => [
+  ...(node.state !== "running" || node.reason ? [`${node.name} is ${node.state}${node.reason ? `: ${node.reason}` : ""}`] : []),
+  ...actorsInTrouble(node.children),
+]);
+
+const resters = (providers) => providers.flatMap((provider) => provider.keys.flatMap((key) => [
+  ...(key.breaker === "closed" ? [] : [`${provider.name}, key ${key.name}, rests after failures`]),
+  ...key.models.filter((model) => model.breaker !== "closed").map((model) =>
+    `${provider.name}, key ${key.name}, ${model.model}: rests ${model.limited ? "by its own limit" : "after failures"}`),
+]));
 
 // Requests.
 
@@ -138,7 +203,7 @@ export function journal(request) {
       ["Served by", [request.provider, request.key, request.upstream_model].filter(Boolean).join(" / ") || "–"],
       ["First content", duration(request.first_token_ms)],
       ["Took", duration(request.duration_ms)],
-      ["The gateway's own time", duration(request.overhead_ms)],
+      ["Gateway's own time", duration(request.overhead_ms)],
       ["USD", usd(request.cost_usd)],
     ]),
     el("ol", { class: "journal", "aria-label": "Decisions" }, steps),
@@ -168,6 +233,35 @@ function meter(name, used, reserved, max) {
     svg("rect", { class: "used", width: first, height: 1 })));
 }
 
+/** The largest part that is taken of a limit: 1 is all of it. */
+const fullness = (client) => Math.max(0, ...Object.entries(client.limits ?? {}).map(([name, max]) => {
+  const taken = (client.used?.[name] ?? 0) + (client.reserved?.[name] ?? 0);
+  return max > 0 ? taken / max : 1;
+}));
+
+const isInShadow = (client) => client.settings?.rate_limit.mode === "shadow";
+
+/** The part of a limit from which it is worth a word. */
+const NEAR = 0.8;
+
+/** A client's place among others: those at a limit, those near it, those that do something, the idle, the disabled. */
+export function urgency(client) {
+  if (client.disabled) return 4;
+  if (fullness(client) >= 1) return 0;
+  if (fullness(client) >= NEAR) return 1;
+  return client.in_flight > 0 || client.tokens_today > 0 ? 2 : 3;
+}
+
+function clientState(client) {
+  const share = fullness(client);
+  return [
+    client.disabled && el("span", { class: "tag bad" }, "disabled"),
+    !client.disabled && share >= 1 && el("span", { class: "tag bad" }, "at its limit"),
+    !client.disabled && share >= NEAR && share < 1 && el("span", { class: "tag warn" }, "near its limit"),
+    isInShadow(client) && el("span", { class: "tag", title: "What is above a limit is counted and not refused." }, "in shadow"),
+  ].filter(Boolean);
+}
+
 /** The part of a client's card that changes with each call. */
 export function clientMeters(client) {
   const limits = Object.entries(client.limits ?? {}).map(([name, max]) =>
@@ -180,7 +274,7 @@ export function clientMeters(client) {
       ["USD today", usd(client.usd_today)],
       ["USD this month", usd(client.usd_this_month)],
       (client.debt > 0 || client.usd_debt > 0)
-        && ["Debt", el("span", { class: "bad" }, `${number(client.debt)} tokens, ${usd(client.usd_debt)} USD`)],
+        && ["Debt", el("span", { class: "warn" }, `${number(client.debt)} tokens, ${usd(client.usd_debt)} USD`)],
     ]),
   ].flat();
 }
@@ -188,15 +282,16 @@ export function clientMeters(client) {
 /** A client with its actions, whose parts are named so that they can be renewed without losing the focus. */
 export function clientCard(client, rotate, access) {
   const card = {
-    state: el("span", {}),
+    state: el("p", { class: "tags" }),
     meters: el("div", {}),
     access: el("button", { type: "button", click: () => access(card.client) }),
   };
   card.root = el("article", { class: "card" },
-    el("h3", {}, client.id, client.name && client.name !== client.id ? ` – ${client.name}` : "", " ", card.state),
+    el("h2", {}, client.id, client.name && client.name !== client.id ? el("small", {}, client.name) : null),
+    card.state,
     card.meters,
     el("div", { class: "actions" },
-      el("button", { type: "button", "aria-label": `Rotate the credentials of ${client.id}`, click: () => rotate(card.client) },
+      el("button", { type: "button", "aria-label": `Rotate credentials of ${client.id}`, click: () => rotate(card.client) },
         "Rotate credentials"),
       card.access));
   renewClient(card, client);
@@ -205,7 +300,7 @@ export function clientCard(client, rotate, access) {
 
 export function renewClient(card, client) {
   card.client = client;
-  show(card.state, client.disabled ? el("span", { class: "bad" }, "disabled") : "");
+  show(card.state, clientState(client));
   show(card.meters, clientMeters(client));
   const verb = client.disabled ? "Enable" : "Disable";
   card.access.textContent = verb;
@@ -246,7 +341,7 @@ export function providerCard(provider) {
           ])))));
   const most = provider.max_concurrency ? `, at most ${number(provider.max_concurrency)} at once` : "";
   return el("article", { class: "card" },
-    el("h3", {}, provider.name),
+    el("h2", {}, provider.name),
     el("p", { class: "hint" }, `${provider.kind}${most}`),
     provider.can_be_called ? null : el("p", { class: "bad" }, "cannot be called: it has no key"),
     keys);
@@ -260,7 +355,8 @@ export function actorRows(nodes, depth = 0) {
       el("td", { class: `depth-${Math.min(depth, 3)}` }, node.name, node.reason ? el("small", {}, node.reason) : null),
       el("td", { class: "time" }, word(node.state)),
       el("td", { class: node.restarts ? "number warn" : "number" }, number(node.restarts)),
-      el("td", { class: "number" }, `${number(node.mailbox.depth)} / ${number(node.mailbox.max)}`),
+      el("td", { class: "number" }, number(node.mailbox.depth),
+        el("span", { class: "wide" }, ` / ${number(node.mailbox.max)}`)),
       el("td", { class: "wide number" }, duration(node.age_ms))),
     ...actorRows(node.children, depth + 1),
   ]);
@@ -320,7 +416,7 @@ export const dayRow = (day) =>
 // Health.
 
 const list = (title, lines, kind) =>
-  lines.length ? el("div", { class: "part" }, el("h3", {}, title), el("ul", {}, lines.map((line) => el("li", { class: kind }, line)))) : null;
+  lines.length ? el("div", { class: "part" }, el("h2", {}, title), el("ul", {}, lines.map((line) => el("li", { class: kind }, line)))) : null;
 
 export function healthReport(health) {
   const reload = health.last_reload;
@@ -333,9 +429,9 @@ export function healthReport(health) {
         ["Configuration", el("span", {}, `generation ${number(health.generation)}, in force since `, moment(health.in_force_since, true))],
         ["Last reload", el("span", {}, reload.ok ? el("span", { class: "good" }, "worked") : el("span", { class: "bad" }, "failed"),
           ", ", moment(reload.at, true), `, by ${reload.by}`)],
-        ["Ledger", el("span", {}, word(health.ledger.state), `, ${number(health.ledger.behind)} entries behind`)],
+        ["Ledger", el("span", {}, word(health.ledger.state), `, ${number(health.ledger.behind)} behind`)],
         health.ledger.trouble && ["Ledger's trouble", el("span", { class: "bad" }, health.ledger.trouble)],
-        ["In flight", `${number(health.requests_in_flight)} requests, ${number(health.calls_in_flight)} calls upstream`],
+        ["In flight", `${counted(health.requests_in_flight, "request")}, ${counted(health.calls_in_flight, "call")} upstream`],
       ]),
       list("Faults; what was in force still is", reload.faults.map((fault) => fault.msg), "fault"),
       list("Needs a restart", reload.needs_restart.map(said)),

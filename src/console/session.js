@@ -3,10 +3,15 @@
 // The token lives in a private field and in the header `authorization` of each call, nowhere else. Paths are relative to
 // the page, so that it also works below a prefix of a reverse proxy.
 
-/** Between two looks where there is no stream, and before a lost connection is tried again. */
-const PAUSE_MS = 2000;
+/** Before a lost connection is tried again: at first, and after many attempts that failed. */
+const PAUSE_MIN_MS = 1_000;
+const PAUSE_MAX_MS = 30_000;
 
-/** Looks before the stream is tried again: half a minute. */
+/** A stream that says nothing for so long is lost: the gateway tells its state each second. */
+const SILENCE_MS = 10_000;
+
+/** Between two looks where there is no place at the stream, and how many before that is tried again: half a minute. */
+const LOOK_MS = 2_000;
 const LOOKS = 15;
 
 /** An answer that is no success: its status, and what it says, as lines for a person. */
@@ -66,61 +71,84 @@ export class Session {
     return answer.json();
   }
 
-  /** Reads an event stream to its end. `EventSource` cannot send the token. */
+  /** Reads an event stream to its end, or until it falls silent. `EventSource` cannot send the token. */
   async #events(path, signal, onOpen, onEvent) {
-    const answer = await this.#fetch(path, { signal });
-    onOpen();
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const events = (text + value).split("\n\n");
-      text = events.pop();
-      for (const event of events) {
-        const members = Object.fromEntries(event.split("\n").map((line) => line.split(/: (.*)/s, 2)));
-        onEvent(members.event, JSON.parse(members.data));
+    const silence = new AbortController();
+    let timer = 0;
+    const wait = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    };
+    wait();
+    try {
+      const answer = await this.#fetch(path, { signal: AbortSignal.any([signal, silence.signal]) });
+      onOpen();
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        wait();
+        const events = (text + value).split("\n\n");
+        text = events.pop();
+        for (const event of events) {
+          const members = Object.fromEntries(event.split("\n").map((line) => line.split(/: (.*)/s, 2)));
+          onEvent(members.event, JSON.parse(members.data));
+        }
       }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   /**
-   * Follows the gateway until `signal`: by its stream, and where there is none, or no place at it, by looking every two
-   * seconds. `on` has `link(words)`, `open()`, `event(name, data)` and `look()`. Throws when the token is not
-   * accepted any more.
+   * Follows the gateway until `signal`: by its stream, or by looking where that has no place. A lost connection is tried
+   * again, later each time. `on` has `link(kind, words)`, `open()`, `event(name, data)` and `look()`. Throws when the
+   * token is not accepted any more.
    */
   async watch(signal, on) {
+    let wait = PAUSE_MIN_MS;
+    const heard = () => { wait = PAUSE_MIN_MS; };
+    on.link("trying", "connecting…");
     while (!signal.aborted) {
+      let why = "the gateway has ended the connection";
       try {
-        on.link("connecting…");
-        await this.#events("admin/live", signal, on.open, on.event);
-        on.link("the gateway has ended the connection; trying again");
+        if (await this.#follow(signal, on, heard)) continue;
       } catch (fault) {
         if (signal.aborted || this.isOver) return;
         if (fault.status === 401) throw fault;
-        if (fault instanceof Refusal) {
-          on.link(`no live view (${fault.message}); looking every 2 s`);
-          await this.#look(signal, on).catch(() => {});
-        } else {
-          on.link("no connection to the gateway; trying again");
-        }
+        why = fault instanceof Refusal ? fault.message : "no connection to the gateway";
       }
-      await pause(PAUSE_MS, signal);
+      on.link("lost", `${why}; trying again in ${wait / 1000} s`);
+      await pause(wait, signal);
+      wait = Math.min(2 * wait, PAUSE_MAX_MS);
     }
   }
 
-  async #look(signal, on) {
+  /** To the end of the stream, or of some looks: true then, and the stream is worth another attempt at once. */
+  async #follow(signal, on, heard) {
+    try {
+      const onEvent = (name, data) => { heard(); on.event(name, data); };
+      await this.#events("admin/live", signal, on.open, onEvent);
+      return false;
+    } catch (fault) {
+      if (!(fault instanceof Refusal) || fault.status === 401) throw fault;
+      on.link("looking", `no live view (${fault.message}); looking every ${LOOK_MS / 1000} s`);
+    }
     for (let look = 0; look < LOOKS && !signal.aborted; look += 1) {
       await on.look();
-      await pause(PAUSE_MS, signal);
+      heard();
+      await pause(LOOK_MS, signal);
     }
+    return true;
   }
 }
 
 /** Ends early with the signal. */
 function pause(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    const end = () => { clearTimeout(timer); signal.removeEventListener("abort", end); resolve(); };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }

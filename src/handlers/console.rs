@@ -27,7 +27,7 @@ struct File {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 5] = [
+static FILES: [File; 6] = [
     File {
         path: "/console",
         content_type: "text/html; charset=utf-8",
@@ -39,6 +39,7 @@ static FILES: [File; 5] = [
         text: include_str!("../console/console.css"),
     },
     File { path: "/console/console.js", content_type: SCRIPT, text: include_str!("../console/console.js") },
+    File { path: "/console/feed.js", content_type: SCRIPT, text: include_str!("../console/feed.js") },
     File { path: "/console/panels.js", content_type: SCRIPT, text: include_str!("../console/panels.js") },
     File { path: "/console/session.js", content_type: SCRIPT, text: include_str!("../console/session.js") },
 ];

@@ -105,8 +105,9 @@ async fn state(front: &Arc<Front>) -> Value {
     let live = front.live.load_full();
     let mut nodes = front.gateway.shared().tree().view();
     let active = active_clients(front, &nodes);
-    shorten(&mut nodes);
+    let left_out = shorten(&mut nodes);
     let mut state = admin::tree::tree(front, &nodes);
+    state["actors_not_shown"] = left_out.into();
     let mut clients = Vec::new();
     for client in active.iter().take(CLIENTS_SHOWN_MAX) {
         clients.push(admin::clients::client(front, client).await.unwrap_or(Value::Null));
@@ -128,15 +129,14 @@ fn active_clients(front: &Front, nodes: &[NodeView]) -> Vec<Arc<Client>> {
     names.iter().filter_map(|name| table.get(name).cloned()).collect()
 }
 
-/// Leaves of many children those that an operator looks for.
-fn shorten(nodes: &mut Vec<NodeView>) {
-    if nodes.len() > CHILDREN_SHOWN_MAX {
+/// Leaves of many children those that an operator looks for; returns how many others there are.
+fn shorten(nodes: &mut Vec<NodeView>) -> usize {
+    let too_many = nodes.len().saturating_sub(CHILDREN_SHOWN_MAX);
+    if too_many > 0 {
         nodes.sort_by_key(|node| node.state == NodeState::Running);
         nodes.truncate(CHILDREN_SHOWN_MAX);
     }
-    for node in nodes {
-        shorten(&mut node.children);
-    }
+    too_many + nodes.iter_mut().map(|node| shorten(&mut node.children)).sum::<usize>()
 }
 
 /// The names of the clients whose limiters are in the tree.

@@ -10,8 +10,9 @@ use serde_json::json;
 const NOWHERE: &str = "http://127.0.0.1:9/v1";
 
 /// The files of the page's scripts.
-const SCRIPTS: [&str; 3] = [
+const SCRIPTS: [&str; 4] = [
     include_str!("../../src/console/console.js"),
+    include_str!("../../src/console/feed.js"),
     include_str!("../../src/console/panels.js"),
     include_str!("../../src/console/session.js"),
 ];
@@ -25,7 +26,7 @@ async fn every_file_is_served_to_everybody_under_a_policy_that_allows_these_file
     let gateway = TestGateway::at(NOWHERE).start().await;
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                   img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    assert_eq!(files().count(), 5);
+    assert_eq!(files().count(), 6);
     for line in files() {
         let mut connection = gateway.connect().await;
         let get = connection.ask(&Request::get(line.path)).await;
