@@ -43,6 +43,7 @@ export class Feed {
     this.#ask = ask;
     this.#explain = explain;
     $("filter").addEventListener("input", () => {
+      this.#filter = read();
       clearTimeout(this.#typing);
       this.#typing = setTimeout(() => this.list(), DRAW_MS);
     });
