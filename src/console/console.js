@@ -10,8 +10,9 @@ import { Refusal, Session } from "./session.js";
 /** Client cards at once; others are found by name. */
 const CARDS_MAX = 120;
 
-/** States, a second each, between two looks at what they do not tell. */
+/** States, a second each, between two looks at what they do not tell; the ledger is read less often. */
 const LOOK_EVERY = 5;
+const SPEND_EVERY = 60;
 
 const GONE = "The token is not accepted any more.";
 
@@ -166,6 +167,7 @@ function heard(state) {
     // A state has the first fifty.
     if (state.clients_not_shown > 0 && !$("clients").hidden) allClients();
   }
+  if (seen.states % SPEND_EVERY === 0 && !$("spend").hidden) spend();
   seen.states += 1;
   draw();
 }

@@ -4,13 +4,15 @@
 // person to look at.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
 
 const { ADMIN_TOKEN_FILE, CHROMIUM, CLIENT_PREFIX, GATEWAY_URL, SCREENSHOTS } = process.env;
 const TOKEN = readFileSync(ADMIN_TOKEN_FILE, "utf8").trim();
+const CLIENTS = join(dirname(dirname(ADMIN_TOKEN_FILE)), "clients");
 const PROMPT = "the prompt of this test";
 
 // The gateway is on this machine, and its answers come at once.
@@ -25,7 +27,7 @@ after(() => browser?.close());
 
 /**
  * A page in a browser profile of its own, whose faults and requests are kept. A browser counts an answer that is no
- * success among the faults; `refusal` is the status of one that is meant.
+ * success, or none, among the faults; `refusal` is the status of one that is meant, or the browser's word.
  */
 async function opened(run, { viewport = DESKTOP, colorScheme = "light", isSignedIn = true, refusal } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
@@ -40,7 +42,7 @@ async function opened(run, { viewport = DESKTOP, colorScheme = "light", isSigned
     await page.goto(`${GATEWAY_URL}/console`);
     if (isSignedIn) await signIn(page);
     await run(page, { context, asked });
-    assert.deepEqual(faults.filter((fault) => !refusal || !fault.includes(`status of ${refusal}`)), []);
+    assert.deepEqual(faults.filter((fault) => !refusal || !fault.includes(refusal)), []);
     for (const url of asked) {
       assert.ok(url.startsWith(`${GATEWAY_URL}/`) || url.startsWith("data:"), `asked elsewhere: ${url}`);
       assert.ok(!url.includes(TOKEN), "the token is in no address");
@@ -54,6 +56,23 @@ async function signIn(page, token = TOKEN) {
   await page.getByLabel("Admin token").fill(token);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByText("live", { exact: true }).waitFor();
+}
+
+/** As if the page were behind another tab, or in front again. */
+const setHidden = (page, hidden) => page.evaluate((isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
+
+const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+
+/** A live view that says this, ends, and is not there again. */
+async function liveSays(page, ...events) {
+  let isFirst = true;
+  await page.route("**/admin/live", (route) => {
+    if (isFirst) route.fulfill({ contentType: "text/event-stream", body: events.join("") });
+    isFirst = false;
+  });
 }
 
 async function chat(role, model = "gpt-5.4-nano") {
@@ -92,7 +111,7 @@ test("a token that is refused is told", async () => {
     await page.getByLabel("Admin token").fill("wrong");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText("The gateway does not accept this token.").waitFor();
-  }, { isSignedIn: false, refusal: 401 });
+  }, { isSignedIn: false, refusal: "status of 401" });
 });
 
 test("a request appears as it ends, and its decisions are shown", async () => {
@@ -175,7 +194,7 @@ test("credentials are rotated once that is confirmed, and shown once", async () 
     assert.equal(models.status, 200);
     await dialog.getByRole("button", { name: "Close" }).click();
     assert.ok(!(await page.content()).includes(key));
-  }, { refusal: 422 });
+  }, { refusal: "status of 422" });
 });
 
 test("a client is disabled and enabled again", async () => {
@@ -209,17 +228,13 @@ test("the configuration is reloaded once that is confirmed, and spend is drawn",
 
 test("while nobody looks nothing is asked, and what was missed is there afterwards", async () => {
   await opened(async (page, { asked }) => {
-    const setHidden = (hidden) => page.evaluate((isHidden) => {
-      Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, hidden);
     const ended = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/admin/live"));
-    await setHidden(true);
+    await setHidden(page, true);
     await ended;
     const before = asked.length;
     assert.equal((await chat("everything", "openai/gpt-5.4-mini")).status, 200);
     assert.equal(asked.length, before);
-    await setHidden(false);
+    await setHidden(page, false);
     await page.locator("#feed tr").filter({ hasText: "gpt-5.4-mini" }).first().waitFor();
   });
 });
@@ -234,7 +249,120 @@ test("without a place at the live view the page looks every two seconds", async 
     await page.locator("#feed tr").filter({ hasText: "gpt-5.4-mini" }).first().waitFor();
     await panel(page, "Actors");
     await page.locator("#actors tr").first().waitFor();
-  }, { isSignedIn: false, refusal: 503 });
+  }, { isSignedIn: false, refusal: "status of 503" });
+});
+
+test("a lost connection is told and tried again, later each time", async () => {
+  await opened(async (page) => {
+    await page.route("**/admin/live", (route) => route.abort());
+    await setHidden(page, true);
+    await setHidden(page, false);
+    for (const wait of [1, 2]) await page.getByText(`no connection to the gateway; trying again in ${wait} s`).waitFor();
+    assert.equal(await page.locator("#figures dd").first().textContent(), "not reached");
+    await page.unroute("**/admin/live");
+    await page.getByText("live", { exact: true }).waitFor();
+    await page.locator("#figures").getByText("not reached").waitFor({ state: "detached" });
+  }, { refusal: "net::ERR_FAILED" });
+});
+
+test("a token that is not accepted any more is asked for again, and nothing that it opened is kept", async () => {
+  await opened(async (page) => {
+    assert.equal((await chat("metered")).status, 200);
+    await page.locator("#feed tr").first().waitFor();
+    await panel(page, "Clients");
+    await page.getByLabel("Find a client").fill("metered");
+    await card(page, `${CLIENT_PREFIX}-metered`).getByRole("button", { name: "Rotate" }).click();
+    await page.route("**/admin/live", (route) => route.fulfill({ status: 401, json: { detail: "no" } }));
+    await setHidden(page, true);
+    await setHidden(page, false);
+    await page.getByText("The token is not accepted any more.").waitFor();
+    assert.equal(await page.getByRole("dialog").isVisible(), false);
+    const left = await page.content();
+    assert.ok(!left.includes(CLIENT_PREFIX + "-") && !left.includes("gpt-5.4-nano"));
+    assert.deepEqual(await page.locator("input").evaluateAll((all) => all.map(({ value }) => value).join("")), "");
+    assert.equal(await page.locator(":focus").getAttribute("id"), "token");
+  }, { refusal: "status of 401" });
+});
+
+test("whatever the gateway says is text", async () => {
+  await opened(async (page) => {
+    const evil = "<img src=x onerror=alert(1)></td><script>alert(2)</script>\u202e";
+    const amounts = { [evil]: 1 };
+    const node = { name: evil, state: evil, reason: evil, restarts: 1, mailbox: { depth: 0, max: 1 }, age_ms: 1, children: [] };
+    const breaker = { breaker: evil, rests_ms: 1, in_flight: 0, latency_ms: 1, quota: null, models: [] };
+    await liveSays(page,
+      event("state", {
+        tree: [node], requests_ended: 1, calls_in_flight: 0, ledger_behind: 0, in_flight: { requests: 0, max: 1 }, clients_not_shown: 0,
+        clients: [{ id: evil, name: evil + "2", limits: amounts, used: amounts, reserved: {}, in_flight: 0, tokens_today: 0, settings: { rate_limit: {} } }],
+        providers: [{ name: evil, kind: evil, can_be_called: true, keys: [{ ...breaker, name: evil, models: [{ ...breaker, model: evil }] }] }],
+      }),
+      event("request", { id: "req_0", arrived_at: evil, client: evil, model: evil, upstream_model: evil + "2", provider: evil, status: 200, ending: evil, refused: evil }));
+    await page.getByLabel("Admin token").fill(TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const told = page.locator("#attention button").filter({ hasText: "<img src=x" });
+    await told.first().waitFor();
+    await page.locator("#feed td").filter({ hasText: "<img src=x" }).first().waitFor();
+    for (const name of ["Providers", "Actors"]) {
+      await panel(page, name);
+      await page.locator("[role=tabpanel]:visible").getByText("<img src=x").first().waitFor();
+    }
+    assert.equal(await page.locator("body img, body script").count(), 0);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= DESKTOP.width, `the page is ${wide} pixels wide`);
+  }, { isSignedIn: false });
+});
+
+test("many requests leave the page small, and the list stands still while it is read", async () => {
+  await opened(async (page) => {
+    const passed = (at) => event("request", { id: `req_${at}`, arrived_at: new Date().toISOString(), client: `c${at}`, status: 200, ending: "answered" });
+    await liveSays(page, ...Array.from({ length: 5000 }, (_, at) => passed(at)), event("missed", { requests: 77 }));
+    await page.getByLabel("Admin token").fill(TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("c4999", { exact: true }).waitFor();
+    await page.getByText("77 requests went by unseen").waitFor();
+    assert.equal(await page.locator("#feed tr").count(), 200);
+    assert.ok(await page.locator("#known-clients option").count() <= 200);
+    await page.unroute("**/admin/live");
+    await page.getByText("live", { exact: true }).waitFor();
+    // What has no focus and no pointer in it, but is paused.
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByLabel("Client", { exact: true }).fill(`${CLIENT_PREFIX}-everything`);
+    const rows = page.locator("#feed tr");
+    const before = await page.waitForResponse((answer) => answer.url().includes("/admin/requests?client=")).then(() => rows.count());
+    assert.equal((await chat("everything")).status, 200);
+    await page.getByText("1 newer request waits until you go on.").waitFor();
+    assert.equal(await rows.count(), before);
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.waitForFunction((count) => document.querySelectorAll("#feed tr").length === count, before + 1);
+  }, { isSignedIn: false });
+});
+
+test("a client file with a fault stands on top until it is mended", async () => {
+  const file = join(CLIENTS, "broken.json");
+  const reload = async (page) => {
+    await page.getByRole("button", { name: "Reload configuration" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
+  };
+  try {
+    await opened(async (page) => {
+      writeFileSync(file, "{");
+      await reload(page);
+      await page.locator("#dialog-fault").getByText("broken.json").waitFor();
+      await page.keyboard.press("Escape");
+      const told = page.locator("#attention button").filter({ hasText: "The configuration has 1 fault" });
+      await told.click();
+      assert.equal(await page.locator("[role=tab][aria-selected=true]").textContent(), "Health");
+      await page.locator("#health").getByText("broken.json").waitFor();
+      assert.equal(await page.locator("#figures dd").first().textContent(), "degraded");
+      rmSync(file);
+      await reload(page);
+      await page.getByRole("dialog").getByText("generation").waitFor();
+      await page.keyboard.press("Escape");
+      await told.waitFor({ state: "detached" });
+    }, { refusal: "status of 422" });
+  } finally {
+    rmSync(file, { force: true });
+  }
 });
 
 for (const colorScheme of ["light", "dark"]) {
