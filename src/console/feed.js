@@ -105,6 +105,7 @@ export class Feed {
   /** The feed anew, from what the gateway keeps. What passes until that has come is drawn after it. */
   async list() {
     const asked = ++this.#asked;
+    const missed = this.#missed;
     this.#isListing = true;
     this.#filter = read();
     this.#waiting = this.#waiting.filter((request) => this.#fits(request));
@@ -115,7 +116,7 @@ export class Feed {
     if (answer) {
       const focused = [...this.#rows].find(([, row]) => row.contains(document.activeElement))?.[0];
       this.#rows.clear();
-      this.#missed = 0;
+      this.#missed -= missed;
       $("feed").replaceChildren();
       for (const request of answer.requests.reverse()) this.#put(request);
       if (focused) this.#rows.get(focused)?.querySelector("button").focus();

@@ -74,7 +74,7 @@ function moment(iso, withDay) {
   return el("time", { datetime: iso, title: iso }, words);
 }
 
-const tone = { running: "good", ok: "good", closed: "good", half_open: "warn", degraded: "bad", open: "bad" };
+const tone = { running: "good", ok: "good", closed: "good", half_open: "warn", degraded: "bad", open: "bad", off: "bad", stopped: "bad" };
 
 /** A word in its colour. */
 const word = (state, fallback = "warn") =>
@@ -138,7 +138,7 @@ const some = (panel, kind, lines, all) =>
 const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
 
 const actorsInTrouble = (nodes) => nodes.flatMap((node) => [
-  ...(node.state !== "running" || node.reason ? [`${node.name} is ${node.state}${node.reason ? `: ${node.reason}` : ""}`] : []),
+  ...(["resting", "off"].includes(node.state) || node.reason ? [`${node.name} is ${node.state}${node.reason ? `: ${node.reason}` : ""}`] : []),
   ...actorsInTrouble(node.children),
 ]);
 

@@ -2,7 +2,7 @@
 //!
 //! Owns     the files and the policy under which a browser runs them.
 //! Called   by the routes below `/console`; the page itself then calls `/admin`, with the token that it asks for.
-//! Bounded  by the size of the files, about 50 KB.
+//! Bounded  by the size of the files, about 65 KB.
 //! Fails    never. A browser that enforces the policy runs no script and loads nothing but these files, sends nothing
 //!          to another host, and shows the page in no other page.
 

@@ -147,3 +147,34 @@ fn limiters(nodes: &[NodeView], names: &mut Vec<ClientId>) {
         limiters(&node.children, names);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: String, state: NodeState, children: Vec<NodeView>) -> NodeView {
+        let (mailbox_depth, mailbox_max, age) = (0, 1, Duration::ZERO);
+        NodeView {
+            name,
+            kind: "",
+            state,
+            restarts: 0,
+            mailbox_depth,
+            mailbox_max,
+            age,
+            reason: None,
+            children,
+        }
+    }
+
+    #[test]
+    fn of_many_children_those_in_trouble_are_shown_and_the_others_are_counted() {
+        let mut children: Vec<NodeView> =
+            (0..130).map(|at| node(format!("child {at}"), NodeState::Running, Vec::new())).collect();
+        children[120].state = NodeState::Resting;
+        let mut nodes = vec![node("root".to_owned(), NodeState::Running, children)];
+        assert_eq!(shorten(&mut nodes), 30);
+        assert_eq!((nodes[0].children.len(), &*nodes[0].children[0].name), (100, "child 120"));
+        assert_eq!(shorten(&mut nodes), 0);
+    }
+}

@@ -288,7 +288,7 @@ test("whatever the gateway says is text", async () => {
   await opened(async (page) => {
     const evil = "<img src=x onerror=alert(1)></td><script>alert(2)</script>\u202e";
     const amounts = { [evil]: 1 };
-    const node = { name: evil, state: evil, reason: evil, restarts: 1, mailbox: { depth: 0, max: 1 }, age_ms: 1, children: [] };
+    const node = { name: evil, state: "off", reason: evil, restarts: 1, mailbox: { depth: 0, max: 1 }, age_ms: 1, children: [] };
     const breaker = { breaker: evil, rests_ms: 1, in_flight: 0, latency_ms: 1, quota: null, models: [] };
     await liveSays(page,
       event("state", {
