@@ -9,6 +9,9 @@ missing_packages() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
+  # For the operators' page; by any name that tests/sdk/run.py knows.
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+    || echo chromium
 }
 
 install_what_is_missing() {

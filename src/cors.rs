@@ -1,5 +1,5 @@
-//! Calls from browsers of other sites: allowed for the origins in `cors_origins`, and never on what is an operator's: `/admin`
-//! and `/metrics`.
+//! Calls from browsers of other sites: allowed for the origins in `cors_origins`, and never on what is an operator's:
+//! `/admin`, `/console` and `/metrics`.
 //!
 //! The Fetch standard's CORS protocol. Without configured origins nothing is sent, and OPTIONS is a 405.
 
@@ -17,7 +17,8 @@ fn allowed(exchange: &Exchange) -> Option<&HeaderValue> {
     let origins = &exchange.live.settings.server.cors_origins;
     let origin = exchange.headers.get(ORIGIN)?;
     let is_listed = origins.iter().any(|listed| listed == "*" || listed.as_bytes() == origin.as_bytes());
-    let is_operators = exchange.path.starts_with("/admin") || exchange.path == "/metrics";
+    let is_operators = ["/admin", "/console"].iter().any(|operators| exchange.path.starts_with(operators))
+        || exchange.path == "/metrics";
     (is_listed && !is_operators).then_some(origin)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod ask;
+mod console;
 pub mod counted;
 pub mod docs;
 pub mod generate;
@@ -64,6 +65,7 @@ static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub fn public(front: &Front, exchange: &Exchange, route: Route) -> Result<Response, Fault> {
     match route {
         Route::Docs | Route::Redoc | Route::OpenApi => Ok(docs::answer(exchange, route)),
+        Route::Console => console::answer(&exchange.path),
         _ => probes::answer(front, route),
     }
 }

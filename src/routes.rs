@@ -45,6 +45,8 @@ pub enum Route {
     Redoc,
     /// The OpenAPI document.
     OpenApi,
+    /// A file of the operators' page.
+    Console,
     /// What this is.
     Index,
     /// Health, for people and simple checks.
@@ -126,7 +128,7 @@ const fn line(method: Method, path: &'static str, access: Access, route: Route) 
 use Access::{Admin, AdminOrLocal, Client, Public};
 
 /// The table, the most used first.
-pub static ROUTES: [Line; 80] = [
+pub static ROUTES: [Line; 86] = [
     line(Method::POST, "/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/openai/v1/chat/completions", Client("chat/completions"), Route::ChatCompletions),
     line(Method::POST, "/api/v1/generate", Client("generate"), Route::Generate),
@@ -190,6 +192,12 @@ pub static ROUTES: [Line; 80] = [
     line(Method::GET, "/docs", Public, Route::Docs),
     line(Method::GET, "/redoc", Public, Route::Redoc),
     line(Method::GET, "/openapi.json", Public, Route::OpenApi),
+    line(Method::GET, "/console", Public, Route::Console),
+    line(Method::GET, "/console/console.css", Public, Route::Console),
+    line(Method::GET, "/console/console.js", Public, Route::Console),
+    line(Method::GET, "/console/feed.js", Public, Route::Console),
+    line(Method::GET, "/console/panels.js", Public, Route::Console),
+    line(Method::GET, "/console/session.js", Public, Route::Console),
     line(Method::GET, "/admin/tree", Admin, Route::AdminTree),
     line(Method::POST, "/admin/reload", Admin, Route::AdminReload),
     line(Method::GET, "/admin/clients", Admin, Route::AdminClients),

@@ -59,7 +59,7 @@ pub async fn answer(
         (Route::AdminClientRotate, Some(body)) => changes::rotate(front, author(), id, body).await?,
         (Route::AdminClientDisable, _) => changes::set_disabled(front, author(), id, true).await?,
         (Route::AdminClientEnable, _) => changes::set_disabled(front, author(), id, false).await?,
-        (Route::AdminProviders, _) => value(providers::providers(front, &exchange.live).await?),
+        (Route::AdminProviders, _) => value(providers::providers(front, &exchange.live, usize::MAX).await?),
         (Route::AdminUsage, _) => usage::answer(front, exchange).await?,
         (Route::AdminRequests, _) => value(requests::list(front, &exchange.query)?),
         (Route::AdminRequest, _) => value(requests::one(front, id)?),

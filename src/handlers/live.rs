@@ -3,9 +3,8 @@
 //! Owns     the places of those who watch.
 //! Called   by `admin`, behind the admin token; polled by the watcher's connection.
 //! Bounded  by [`WATCHERS_MAX`]; what waits for one watcher by the request log's feed, and who reads too slowly is
-//!          told how many requests it missed; [`CLIENTS_SHOWN_MAX`] clients and [`CHILDREN_SHOWN_MAX`] actors
-//!          below one. While nobody watches there is no timer
-//!          and nothing is written.
+//!          told how many requests it missed; [`CLIENTS_SHOWN_MAX`] clients, [`CHILDREN_SHOWN_MAX`] actors below one
+//!          and [`MODELS_SHOWN_MAX`] models of a key. While nobody watches there is no timer and nothing is written.
 //! Fails    with 503 when all places are taken. What cannot be asked of the tree just now is `null`.
 
 use std::convert::Infallible;
@@ -39,6 +38,9 @@ const CLIENTS_SHOWN_MAX: usize = 50;
 
 /// Children of one actor in a state, those in trouble first.
 const CHILDREN_SHOWN_MAX: usize = 100;
+
+/// Models of one key in a state, those that rest first.
+const MODELS_SHOWN_MAX: usize = 50;
 
 /// The places of those who watch.
 #[derive(Debug)]
@@ -103,15 +105,16 @@ async fn state(front: &Arc<Front>) -> Value {
     let live = front.live.load_full();
     let mut nodes = front.gateway.shared().tree().view();
     let active = active_clients(front, &nodes);
-    shorten(&mut nodes);
+    let left_out = shorten(&mut nodes);
     let mut state = admin::tree::tree(front, &nodes);
+    state["actors_not_shown"] = left_out.into();
     let mut clients = Vec::new();
     for client in active.iter().take(CLIENTS_SHOWN_MAX) {
         clients.push(admin::clients::client(front, client).await.unwrap_or(Value::Null));
     }
     state["clients"] = clients.into();
     state["clients_not_shown"] = active.len().saturating_sub(CLIENTS_SHOWN_MAX).into();
-    let providers = admin::providers::providers(front, &live).await;
+    let providers = admin::providers::providers(front, &live, MODELS_SHOWN_MAX).await;
     state["providers"] = providers.map_or(Value::Null, |mut providers| providers["providers"].take());
     state["in_flight"] = json!({ "requests": front.in_flight.depth(), "max": front.in_flight.max() });
     state["requests_ended"] = front.observer.requests.count().into();
@@ -126,15 +129,14 @@ fn active_clients(front: &Front, nodes: &[NodeView]) -> Vec<Arc<Client>> {
     names.iter().filter_map(|name| table.get(name).cloned()).collect()
 }
 
-/// Leaves of many children those that an operator looks for.
-fn shorten(nodes: &mut Vec<NodeView>) {
-    if nodes.len() > CHILDREN_SHOWN_MAX {
+/// Leaves of many children those that an operator looks for; returns how many others there are.
+fn shorten(nodes: &mut Vec<NodeView>) -> usize {
+    let too_many = nodes.len().saturating_sub(CHILDREN_SHOWN_MAX);
+    if too_many > 0 {
         nodes.sort_by_key(|node| node.state == NodeState::Running);
         nodes.truncate(CHILDREN_SHOWN_MAX);
     }
-    for node in nodes {
-        shorten(&mut node.children);
-    }
+    too_many + nodes.iter_mut().map(|node| shorten(&mut node.children)).sum::<usize>()
 }
 
 /// The names of the clients whose limiters are in the tree.
@@ -143,5 +145,36 @@ fn limiters(nodes: &[NodeView], names: &mut Vec<ClientId>) {
         let client = node.name.strip_prefix("RateLimiter ");
         names.extend(client.and_then(|client| ClientId::parse(client).ok()));
         limiters(&node.children, names);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: String, state: NodeState, children: Vec<NodeView>) -> NodeView {
+        let (mailbox_depth, mailbox_max, age) = (0, 1, Duration::ZERO);
+        NodeView {
+            name,
+            kind: "",
+            state,
+            restarts: 0,
+            mailbox_depth,
+            mailbox_max,
+            age,
+            reason: None,
+            children,
+        }
+    }
+
+    #[test]
+    fn of_many_children_those_in_trouble_are_shown_and_the_others_are_counted() {
+        let mut children: Vec<NodeView> =
+            (0..130).map(|at| node(format!("child {at}"), NodeState::Running, Vec::new())).collect();
+        children[120].state = NodeState::Resting;
+        let mut nodes = vec![node("root".to_owned(), NodeState::Running, children)];
+        assert_eq!(shorten(&mut nodes), 30);
+        assert_eq!((nodes[0].children.len(), &*nodes[0].children[0].name), (100, "child 120"));
+        assert_eq!(shorten(&mut nodes), 0);
     }
 }

@@ -364,7 +364,7 @@ async fn providers_show_their_keys_with_calls_in_flight_answers_and_failures() {
         (&json!("openai"), &json!(true), &json!(7))
     );
     let idle = json!([{
-        "name": "0", "in_flight": 0, "answered": 0, "failed": 0, "abandoned": 0,
+        "name": "0", "breaker": "closed", "rests_ms": null, "models": [], "in_flight": 0, "answered": 0, "failed": 0, "abandoned": 0,
         "consecutive_failures": 0, "first_byte_ms": null, "last_failure": null,
     }]);
     assert_eq!(openai["keys"], idle);
@@ -397,6 +397,12 @@ async fn providers_show_their_keys_with_calls_in_flight_answers_and_failures() {
     );
     let key = named("openai").await["keys"][0].clone();
     assert_eq!((&key["failed"], &key["consecutive_failures"]), (&json!(1), &json!(0)), "{key}");
+    let model = &key["models"][0];
+    assert_eq!((&model["model"], &model["breaker"]), (&json!("gpt-test"), &json!("closed")), "{key}");
+    assert!(model["latency_ms"].is_number(), "{key}");
+    // As the fake upstream tells it with each answer.
+    assert_eq!(model["quota"]["requests"]["limit"], 10_000, "{key}");
+    assert!(model["quota"]["tokens"]["remaining"].is_number(), "{key}");
     assert!(key["first_byte_ms"].as_f64().unwrap() < Duration::from_secs(60).as_secs_f64() * 1e3);
     gateway.ends_quiet().await;
 }

@@ -13,6 +13,7 @@ mod check;
 mod client_file;
 mod clocks;
 mod commands;
+mod console;
 mod crossed;
 mod docs;
 mod encoded_answers;

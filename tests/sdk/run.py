@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The official SDKs against the release build of the gateway, with nothing changed but base URL and key.
+"""The official SDKs against the release build of the gateway, with nothing changed but base URL and key; and its console.
 
     cargo build --release -p dsp-ai-gateway -p gateway-testkit
-    python3 tests/sdk/run.py [python|node|comply|sources ...]
+    python3 tests/sdk/run.py [--all-or-fail] [python|node|comply|sources|console ...]
 
 `python` and `node` are our own tests of the SDKs, `comply` runs llm-comply against the fake upstream and through
-the gateway, and `sources` runs the SDKs' own API tests.
+the gateway, and `sources` runs the SDKs' own API tests. `console` opens the operators' page in Chromium, headless; it
+is left out, with a word, where no Chromium is installed, unless it is named or `--all-or-fail` is given.
 
 Installs the pinned SDKs below the target folder, starts a fake upstream and the gateway on free ports of
 loopback, runs the suites one after the other, and ends both. The exit code is 0 when every suite passed and
@@ -64,8 +65,13 @@ class Failed(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the official SDKs against the release build of the gateway.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="python, node, comply, sources; default: all")
-    chosen = parser.parse_args().suites or list(SUITES)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="python, node, comply, sources, console; default: all")
+    parser.add_argument("--all-or-fail", action="store_true", help="leave no suite out for want of a browser")
+    arguments = parser.parse_args()
+    chosen = arguments.suites or list(SUITES)
+    if not (arguments.suites or arguments.all_or_fail or chromium()):
+        print("sdk: console is left out: no Chromium on the PATH (Debian's package `chromium`)", file=sys.stderr)
+        chosen.remove("console")
     if unknown := [name for name in chosen if name not in SUITES]:
         parser.error(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
     # So that an end from outside runs the clean-up as well.
@@ -130,9 +136,24 @@ def install_sources() -> tuple[list, Path]:
 
 
 def install_node() -> tuple[list, Path]:
+    return node_suite("node", 60)
+
+
+def install_console() -> tuple[list, Path]:
+    if not chromium():
+        raise Failed("chromium is needed on the PATH (Debian's package `chromium`)")
+    return node_suite("console", SUITE_MAX)
+
+
+def chromium() -> str | None:
+    """The browser that is installed here."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def node_suite(suite: str, seconds: int) -> tuple[list, Path]:
     """A copy of the suite beside its packages, which Node.js looks for next to the file that imports them."""
-    folder = TARGET / "sdk" / "node"
-    locked = [HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    folder = TARGET / "sdk" / suite
+    locked = [HERE / suite / name for name in ("package.json", "package-lock.json", ".npmrc")]
     npm = shutil.which("npm")
     node = shutil.which("node")
     if not (npm and node):
@@ -145,13 +166,19 @@ def install_node() -> tuple[list, Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     once(folder, [file.read_bytes() for file in locked], install)
-    suites = [shutil.copy(file, folder) for file in sorted((HERE / "node").glob("*.mjs"))]
+    suites = [shutil.copy(file, folder) for file in sorted((HERE / suite).glob("*.mjs"))]
     tests = [file for file in suites if str(file).endswith(".test.mjs")]
-    # Per test, in milliseconds.
-    return [node, "--test", "--test-timeout=60000", "--test-reporter=spec", *tests], folder
+    # Per test, and per file, in milliseconds.
+    return [node, "--test", f"--test-timeout={seconds * 1000}", "--test-reporter=spec", *tests], folder
 
 
-SUITES = {"python": install_python, "node": install_node, "comply": install_comply, "sources": install_sources}
+SUITES = {
+    "python": install_python,
+    "node": install_node,
+    "comply": install_comply,
+    "sources": install_sources,
+    "console": install_console,
+}
 
 
 def once(folder: Path, inputs: list, install) -> None:
@@ -204,7 +231,10 @@ def running_gateway():
         arguments = ["--config", "gateway.toml", "--data", "data", "--listen", "127.0.0.1:0", "--log", "info"]
         keys = {"UPSTREAM_KEY": "sk-upstream", "UPSTREAM_KEY_REFUSED": "sk-invalid-upstream"}
         gateway = start(stack, "dsp-ai-gateway", arguments, folder, environment=keys, log=log)
-        yield {"GATEWAY_URL": address(gateway, log), "UPSTREAM_URL": upstream_url}, log
+        urls = {"GATEWAY_URL": address(gateway, log), "UPSTREAM_URL": upstream_url}
+        # The console's: made by the gateway at its start.
+        urls["ADMIN_TOKEN_FILE"] = str(folder / "data" / "admin-token")
+        yield urls | {"CHROMIUM": chromium() or ""}, log
         stops_in_order(gateway)
 
 

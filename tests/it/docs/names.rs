@@ -76,14 +76,7 @@ impl Code {
 
     /// The code spans of a document that name nothing, each as a sentence.
     pub fn missing_from(&self, document: &Document) -> Vec<String> {
-        let lines: Vec<String> = if document.name() == "README.md" {
-            // What is said not to be there has a test of its own.
-            let missing: HashSet<String> = document.section("What is not there yet").into_iter().collect();
-            document.lines.iter().filter(|line| !missing.contains(*line)).cloned().collect()
-        } else {
-            document.lines.clone()
-        };
-        let mut missing: Vec<String> = code_spans(&lines)
+        let mut missing: Vec<String> = code_spans(&document.lines)
             .filter(|span| !self.exists(document, span))
             .map(|span| format!("{}: `{span}`", document.name()))
             .collect();
@@ -177,7 +170,7 @@ impl Code {
 }
 
 /// A command of the program, as far as its words name commands; what follows is up to it.
-pub fn is_command(words: &str) -> bool {
+fn is_command(words: &str) -> bool {
     let mut command = Cli::command();
     words.split(' ').all(|word| {
         let inner = command.find_subcommand(word).cloned();
@@ -237,7 +230,7 @@ pub fn routes_of(lines: &[String]) -> Vec<String> {
 }
 
 /// Whether the gateway has a route, with or without its method; `ID` stands for any id.
-pub fn is_served(route: &str) -> bool {
+fn is_served(route: &str) -> bool {
     let (method, path) = route.split_once(' ').unwrap_or(("", route));
     let path = path.replace("ID", "any");
     METHODS.iter().filter(|known| method.is_empty() || **known == method).any(|method| {
