@@ -98,9 +98,7 @@ impl Unattended {
         let Self { admission, mut told, prompt_tokens, attempts } = self;
         let booking = match answer {
             None => Booking::without_usage(Ending::Failed, attempts),
-            Some(WholeAnswer { usage: Some(usage), .. }) => {
-                Booking { attempts, ..Booking::reported(*usage) }
-            }
+            Some(WholeAnswer { usage: Some(usage), .. }) => Booking { attempts, ..Booking::reported(*usage) },
             Some(WholeAnswer { counted, .. }) => {
                 Booking { attempts, ..Booking::counted(Usage { input: prompt_tokens, ..*counted }) }
             }
@@ -350,7 +348,7 @@ impl Between {
         let again = |admission| Self { admission, told, prompt_tokens, attempts, midway, is_background };
         match gateway.again(admission, priority, from, tried).await {
             Ok(Dispatch { admission, lease, .. }) => Ok(again(admission).with(lease)),
-            Err((refusal, admission)) => Err((refusal, admission.map(again))),
+            Err((refused, admission)) => Err((refused.refusal, admission.map(again))),
         }
     }
 
