@@ -27,7 +27,7 @@ use crate::ledger::FailedAttempt;
 use crate::provider::{Endpoint, ProviderMessage};
 use crate::rate_limiter::RateLimiterMessage;
 use crate::shared::Shared;
-use crate::standing::{Quota, QuotaReport, Rest, Resting, Standing};
+use crate::standing::{Quota, QuotaReport, Rest, Resting, RestsSeen, Standing};
 
 /// What a granted job gets.
 #[derive(Debug)]
@@ -351,6 +351,7 @@ pub struct Lease {
     key: Arc<Key>,
     standing: Arc<Standing>,
     trial: Option<Trial>,
+    rests: RestsSeen,
     report: CallReport,
 }
 
@@ -386,6 +387,7 @@ impl Lease {
             key: Arc::clone(key),
             standing: Arc::clone(standing),
             trial,
+            rests: RestsSeen { of_key: key.gauge.rest.count(), of_model: standing.rest.count() },
             report: CallReport::Abandoned,
         }
     }
@@ -427,8 +429,8 @@ impl Lease {
         let was_failing = self.standing.is_failing.load(Ordering::Relaxed);
         if was_failing || self.key.gauge.rest.at(Duration::ZERO) != Resting::No {
             let model = Arc::clone(&self.target().model);
-            let standing = Arc::clone(&self.standing);
-            let _ = self.key.provider.send_always(ProviderMessage::Succeeded { model, standing });
+            let (standing, rests) = (Arc::clone(&self.standing), self.rests);
+            let _ = self.key.provider.send_always(ProviderMessage::Succeeded { model, standing, rests });
         }
         self.give_trial_back();
     }
@@ -450,6 +452,7 @@ impl Lease {
             what,
             blame,
             is_trial: self.trial.is_some(),
+            rests: self.rests,
         };
         let _ = self.key.provider.send_always(failed);
         // The trial goes back with the lease: until then the Provider has seen the failure, or is about to.

@@ -23,7 +23,7 @@ use crate::gate::Mail;
 use crate::job::{Job, Route};
 use crate::secret::Secret;
 use crate::shared::Shared;
-use crate::standing::{Quota, Rest, Resting, Standing};
+use crate::standing::{Quota, Rest, Resting, RestsSeen, Standing};
 use crate::tree::Node;
 
 /// Messages that may wait at one key: a turn takes under a microsecond.
@@ -78,6 +78,8 @@ pub enum ProviderMessage {
         blame: Blame,
         /// Whether the call was let through although the key rested.
         is_trial: bool,
+        /// Which rests it knew of.
+        rests: RestsSeen,
     },
     /// The first call of a model after a failure went well.
     Succeeded {
@@ -85,7 +87,11 @@ pub enum ProviderMessage {
         model: Arc<str>,
         /// How it stands.
         standing: Arc<Standing>,
+        /// Which rests the call knew of.
+        rests: RestsSeen,
     },
+    /// The key goes to another address, or is another: what has failed there says nothing about it.
+    Renewed,
     /// When to rest, from now on.
     Breaker(BreakerSettings),
     /// Send the state of this key and of these models at it, then drop the sender.
@@ -103,6 +109,13 @@ impl Route for ProviderMessage {
             _ => None,
         }
     }
+}
+
+/// How a call came to its key.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    is_trial: bool,
+    rests: RestsSeen,
 }
 
 /// One key's failures.
@@ -233,16 +246,17 @@ impl Actor for Provider {
     ) -> Result<(), ActorProcessingErr> {
         match self.node.open(mail) {
             ProviderMessage::Lend(job) => job.grant(),
-            ProviderMessage::Failed { model, standing, what, blame, is_trial } => {
+            ProviderMessage::Failed { model, standing, what, blame, is_trial, rests } => {
                 state.health.failed += 1;
                 state.health.consecutive_failures += 1;
                 state.health.last_failure = Some((what, Instant::now()));
-                self.failed(state, model, &standing, blame, is_trial);
+                self.failed(state, model, &standing, blame, Call { is_trial, rests });
             }
-            ProviderMessage::Succeeded { model, standing } => {
+            ProviderMessage::Succeeded { model, standing, rests } => {
                 state.health.consecutive_failures = 0;
-                self.succeeded(state, &model, &standing);
+                self.succeeded(state, &model, &standing, rests);
             }
+            ProviderMessage::Renewed => state.breakers.clear(),
             ProviderMessage::Breaker(settings) => state.settings = settings,
             ProviderMessage::Inspect(views, models) => {
                 let _ = views.send(self.view(state, models));
@@ -259,9 +273,15 @@ impl Provider {
         model: Arc<str>,
         standing: &Standing,
         blame: Blame,
-        is_trial: bool,
+        call: Call,
     ) {
         let now = self.shared.clock.now().mono;
+        if self.is_of_before(standing, blame, call.rests) {
+            if let Blame::RateLimited { retry_after: Some(after) } = blame {
+                standing.rest.extend(now + after.min(state.settings.cooling_max));
+            }
+            return;
+        }
         standing.is_failing.store(true, Ordering::Relaxed);
         if state.breakers.len() >= BREAKERS_MAX && !state.breakers.contains_key(&model) {
             // Names that callers make up: whoever fails on from here opens its breaker a little later.
@@ -269,7 +289,9 @@ impl Provider {
         }
         let answered = standing.answered.load(Ordering::Relaxed);
         let breaker = state.breakers.entry(Arc::clone(&model)).or_default();
-        let Some(rests_for) = breaker.failed(now, blame, answered, is_trial, &state.settings) else { return };
+        let Some(rests_for) = breaker.failed(now, blame, answered, call.is_trial, &state.settings) else {
+            return;
+        };
         let (provider, key) = (&*self.provider, &*self.key_name);
         let rests_ms = u64::try_from(rests_for.as_millis()).unwrap_or(u64::MAX);
         if blame == Blame::KeyRefused {
@@ -293,16 +315,31 @@ impl Provider {
         standing.rest.begin(now + rests_for, is_limited);
     }
 
-    fn succeeded(&self, state: &mut ProviderState, model: &Arc<str>, standing: &Standing) {
+    /// Whether a call that failed was out already when the rest began that follows from such failures: what it has to
+    /// say is known, and many calls that fail at once are one outage.
+    fn is_of_before(&self, standing: &Standing, blame: Blame, rests: RestsSeen) -> bool {
+        match blame {
+            Blame::KeyRefused => self.gauge.rest.has_begun_since(rests.of_key),
+            Blame::Upstream | Blame::RateLimited { .. } => standing.rest.has_begun_since(rests.of_model),
+        }
+    }
+
+    /// A success ends a rest only if its call was made in it: one that was out before it began was admitted by an
+    /// upstream that has asked for fewer calls, or failed others, since.
+    fn succeeded(&self, state: &mut ProviderState, model: &Arc<str>, standing: &Standing, rests: RestsSeen) {
         let (provider, key) = (&*self.provider, &*self.key_name);
+        if self.gauge.rest.at(Duration::ZERO) != Resting::No && !self.gauge.rest.has_begun_since(rests.of_key)
+        {
+            tracing::info!(provider, key, "the upstream takes this key again");
+            self.gauge.rest.end();
+        }
+        if standing.rest.has_begun_since(rests.of_model) {
+            return;
+        }
         if standing.rest.at(Duration::ZERO) != Resting::No {
             tracing::info!(provider, key, model = &**model, "a model works again");
+            standing.rest.end();
         }
-        if self.gauge.rest.at(Duration::ZERO) != Resting::No {
-            tracing::info!(provider, key, "the upstream takes this key again");
-        }
-        standing.rest.end();
-        self.gauge.rest.end();
         standing.is_failing.store(false, Ordering::Relaxed);
         if let Some(breaker) = state.breakers.get_mut(model) {
             breaker.succeeded();

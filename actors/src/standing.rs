@@ -20,6 +20,15 @@ pub(crate) struct Rest {
     /// Whether the upstream's 429 was the cause.
     is_limited: AtomicBool,
     trial_is_out: AtomicBool,
+    /// How many rests there have been: a call that was lent its key before the last of them says nothing about it.
+    count: AtomicU64,
+}
+
+/// How many rests there had been when a call was lent its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestsSeen {
+    pub(crate) of_key: u64,
+    pub(crate) of_model: u64,
 }
 
 /// What a [`Rest`] says at one moment.
@@ -36,7 +45,25 @@ pub(crate) enum Resting {
 impl Rest {
     pub(crate) fn begin(&self, until: Duration, is_limited: bool) {
         self.is_limited.store(is_limited, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
         self.until_ms.store(milliseconds(until).max(1), Ordering::Release);
+    }
+
+    /// The rest that there is goes on until then at least, as the upstream has asked for.
+    pub(crate) fn extend(&self, until: Duration) {
+        self.is_limited.store(true, Ordering::Relaxed);
+        self.until_ms.fetch_max(milliseconds(until).max(1), Ordering::Release);
+    }
+
+    /// How many rests there have been.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has begun since a call was lent its key, when there had been so many: then how that call goes says
+    /// nothing about it.
+    pub(crate) fn has_begun_since(&self, count: u64) -> bool {
+        self.at(Duration::ZERO) != Resting::No && self.count() != count
     }
 
     pub(crate) fn end(&self) {
@@ -233,6 +260,21 @@ mod tests {
         assert!(rest.take_trial());
         rest.end();
         assert_eq!(rest.at(at(5)), Resting::No);
+    }
+
+    #[test]
+    fn a_rest_knows_the_calls_that_were_out_when_it_began() {
+        let rest = Rest::default();
+        let before = rest.count();
+        assert!(!rest.has_begun_since(before));
+        rest.begin(at(5), false);
+        assert!(rest.has_begun_since(before));
+        assert!(!rest.has_begun_since(rest.count()));
+        rest.extend(at(9));
+        rest.extend(at(7));
+        assert_eq!(rest.at(at(8)), Resting::Until(at(9)));
+        rest.end();
+        assert!(!rest.has_begun_since(before));
     }
 
     #[test]

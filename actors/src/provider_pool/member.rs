@@ -92,6 +92,10 @@ impl Member {
             // Another address, or another key there: what was known of the old one says nothing.
             self.standings.clear();
             self.gauge.rest.end();
+            if let Some(up) = &self.up {
+                // One that is gone starts anew without what it knew.
+                let _ = up.provider.send_always(ProviderMessage::Renewed);
+            }
         }
         self.key = key;
         if let Some(up) = self.up.take() {

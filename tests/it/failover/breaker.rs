@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gateway_actors::provider::BreakerState;
-use gateway_testkit::Reply;
 use gateway_testkit::deadline::patiently;
+use gateway_testkit::raw_client::Request;
+use gateway_testkit::{FakeUpstream, Reply};
 
 use super::{Pair, Setting, by, question};
 
@@ -144,4 +145,70 @@ async fn a_target_whose_trial_is_out_is_a_503_at_once_where_it_is_the_only_one()
     assert_eq!(pair.first.requests(), 2);
     trial.hang_up();
     pair.ends().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_out_before_a_rest_began_does_not_end_it() {
+    let first = "breaker = { cooling = '60s', cooling_max = '60s' }\n";
+    let toml = "[retries]\nmax_attempts = 1";
+    let pair = Pair::start(Setting { first, toml, ..Setting::default() }).await;
+    pair.first.script(Reply::text("late").after(Duration::from_millis(500)));
+    let mut slow = pair.gateway.connect().await;
+    slow.send(&question("ada", "first/gpt-one", false)).await;
+    pair.first.arrived(1).await;
+    pair.first.script(Reply::error(429).header("retry-after", "30"));
+    assert_eq!(pair.ask("first/gpt-one", false).await.status, 429);
+    assert_eq!(slow.answer().await.status, 200);
+    pair.gateway.is_quiet().await;
+    let state = breaker(&pair, "first").await;
+    assert!(matches!(state, BreakerState::Open { is_limited: true, .. }), "{state:?}");
+    by(&pair.ask("both", false).await, "second", 1);
+    assert_eq!(pair.first.requests(), 2);
+    pair.ends().await;
+}
+
+#[tokio::test]
+async fn calls_that_fail_together_are_one_outage() {
+    let first = "breaker = { consecutive = 1, cooling = '10s', cooling_max = '1000s' }\n";
+    let toml = "[retries]\nmax_attempts = 1";
+    let pair = Pair::start(Setting { first, toml, ..Setting::default() }).await;
+    pair.first.always(Reply::error(503).after(Duration::from_millis(300)));
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = pair.gateway.connect().await;
+        client.send(&question("ada", "first/gpt-one", false)).await;
+        clients.push(client);
+    }
+    pair.first.arrived(8).await;
+    for mut client in clients {
+        assert_eq!(client.answer().await.status, 502);
+    }
+    pair.gateway.is_quiet().await;
+    let BreakerState::Open { rests_for, .. } = breaker(&pair, "first").await else { panic!("it is open") };
+    assert!(rests_for <= Duration::from_secs(10), "{rests_for:?}");
+    pair.ends().await;
+}
+
+#[tokio::test]
+async fn a_key_that_goes_elsewhere_begins_without_what_failed_before() {
+    let first = "breaker = { consecutive = 3, cooling = '60s', cooling_max = '60s' }\n";
+    let toml = "[retries]\nmax_attempts = 1";
+    let pair = Pair::start(Setting { first, toml, ..Setting::default() }).await;
+    pair.first.always(Reply::error(503));
+    for _ in 0..2 {
+        assert_eq!(pair.ask("first/gpt-one", false).await.status, 502);
+    }
+    let elsewhere = FakeUpstream::start().await;
+    elsewhere.always(Reply::error(503));
+    let settings = pair.gateway.folder().join("gateway.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace(&pair.first.base_url(), &elsewhere.base_url())).unwrap();
+    let token = format!("Bearer {}", pair.gateway.admin_token());
+    let reload = Request::new("POST", "/admin/reload").header("authorization", &token);
+    assert_eq!(pair.gateway.ask(&reload).await.status, 200);
+    assert_eq!(pair.ask("first/gpt-one", false).await.status, 502);
+    assert_eq!(breaker(&pair, "first").await, BreakerState::Closed, "one failure is not three");
+    assert_eq!(elsewhere.requests(), 1);
+    pair.ends().await;
+    elsewhere.finish();
 }
