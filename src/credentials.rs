@@ -18,7 +18,7 @@ use dashmap::DashMap;
 use gateway_actors::client::{Credential, CredentialKind, SecretHash, is_published_secret};
 use gateway_actors::{Client, ClientId, ClientTable};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, FORWARDED, HeaderName};
+use http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, VIA};
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -30,7 +30,17 @@ const PLACE_WAIT: Duration = Duration::from_secs(1);
 /// Results kept. One takes about 100 bytes; when the cache is full it starts anew.
 const CACHE_MAX: usize = 16_384;
 
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Headers that proxies add: with any of them a request does not come from this machine, wherever the proxy runs.
+static OF_PROXIES: [HeaderName; 6] = [
+    FORWARDED,
+    VIA,
+    X_FORWARDED_FOR,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// Pairs of headers that carry an id and its secret.
 const PAIRS: [(&str, &str); 3] =
@@ -83,7 +93,7 @@ pub enum AuthFault {
 pub struct Origin {
     /// The caller, after trusted proxies.
     pub address: IpAddr,
-    /// The connection comes from this machine, and no proxy stands in between.
+    /// The connection comes from this machine and is meant for it, and no proxy stands in between.
     pub is_local: bool,
 }
 
@@ -93,7 +103,7 @@ impl Origin {
     pub fn of(peer: SocketAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Self {
         let trusted = |address: &IpAddr| trusted_proxies.iter().any(|network| network.contains(address));
         let peer = peer.ip().to_canonical();
-        let is_forwarded = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+        let is_forwarded = OF_PROXIES.iter().any(|header| headers.contains_key(header));
         let mut address = peer;
         if trusted(&peer) {
             // Later header lines come after earlier ones, as if joined by commas. A line with bytes that are
@@ -108,8 +118,18 @@ impl Origin {
                 }
             }
         }
-        Self { address, is_local: peer.is_loopback() && !is_forwarded }
+        let asks_here = headers.get(HOST).is_none_or(|host| is_this_machine(host.as_bytes()));
+        Self { address, is_local: peer.is_loopback() && !is_forwarded && asks_here }
     }
+}
+
+/// Whether a `Host` is this machine's name for itself. A proxy on this machine that adds nothing else often passes on
+/// which host it was asked for.
+fn is_this_machine(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || parse_hop(name).is_some_and(|address| address.is_loopback())
 }
 
 /// An address with or without a port or brackets.

@@ -20,6 +20,7 @@ use gateway_protocols::openai::mask_keys;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use warp::Filter;
 use warp::reply::Response;
 
@@ -82,6 +83,8 @@ pub struct Front {
     pub usage: UsageReader,
     /// Set when the gateway takes no new work.
     pub draining: AtomicBool,
+    /// Cancelled when the gateway begins to stop: watchers leave, what runs goes on.
+    pub stopping: CancellationToken,
     /// Cancelled when what runs must end.
     pub cut_off: CutOff,
     /// What becomes of ended requests.

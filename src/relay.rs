@@ -88,7 +88,6 @@ enum Phase {
 struct Flow {
     scan: Box<dyn AnswerStream>,
     body: AnswerBody,
-    /// Gone once it is settled.
     charge: Charge,
     /// Time spent waiting since the last content.
     content_wait: Duration,

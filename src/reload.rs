@@ -8,8 +8,8 @@
 //!          configuration stays as it was, whole.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,12 +26,13 @@ use crate::env_file::{DEFAULT_ENV_FILE, EnvFile};
 use crate::front::Front;
 use crate::live::Live;
 use crate::settings::{Loaded, Settings, Sources};
+use crate::upstream::Upstreams;
 
-/// How long pools of removed providers stay, for requests that were routed by the old settings: far longer
-/// than a request takes from its routing to its admission.
-const RETIRE_AFTER: Duration = Duration::from_secs(10);
+/// How often it is looked whether requests that were routed by older settings are over, so that the pools of removed
+/// providers may go.
+const RETIRE_EVERY: Duration = Duration::from_secs(10);
 
-/// How often an actor is told that is being restarted. With the pause between, longer than a child of the root
+/// How often an actor is told that is being restarted, or has too much to do. With the pause between, longer than a child of the root
 /// ever rests (200 ms).
 const TELL_MAX: u32 = 6;
 
@@ -178,6 +179,8 @@ pub struct Reloader {
     calls: AtomicU64,
     last: Mutex<Option<Last>>,
     attempts: ArcSwap<Attempts>,
+    /// Settings that were in force, as far as requests are judged by them still.
+    older: std::sync::Mutex<Vec<Weak<Upstreams>>>,
     finished: Notify,
 }
 
@@ -199,6 +202,7 @@ impl Reloader {
             calls: AtomicU64::new(0),
             last: Mutex::new(None),
             attempts: ArcSwap::from_pointee(Attempts { last: Arc::new(start), in_force_since: at }),
+            older: std::sync::Mutex::default(),
             finished: Notify::new(),
         }
     }
@@ -260,6 +264,29 @@ impl Reloader {
         result
     }
 
+    /// Keeps the pools that older settings name until the last request is over that was routed by them.
+    fn retire_after(&self, front: &Arc<Front>, before: &Live) {
+        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        older.push(Arc::downgrade(&before.upstreams));
+        if older.len() > 1 {
+            // Whoever looks for the one before looks for this one too.
+            return;
+        }
+        let front = Arc::clone(front);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RETIRE_EVERY).await;
+                let mut older = front.reloader.older.lock().unwrap_or_else(PoisonError::into_inner);
+                older.retain(|upstreams| upstreams.strong_count() > 0);
+                if older.is_empty() {
+                    // A tree that is gone has no pools either.
+                    let _ = front.gateway.retire_pools();
+                    return;
+                }
+            }
+        });
+    }
+
     fn note(&self, author: Author, result: &Result<ReloadReport, ReloadFault>) {
         let (at, author) = (Timestamp::now(), Some(author));
         let (last, in_force_since) = match result {
@@ -295,6 +322,8 @@ async fn swap(origins: Origins, front: &Arc<Front>, recorder: Recorder) -> Resul
     let clients = match told_all(front, &live, table).await {
         Ok(clients) => clients,
         Err(refusal) => {
+            // Half of it may be in force: back to what was. Should that be refused as well, the next reload tells all.
+            let _ = told(|| front.gateway.apply_pools(before.pools())).await;
             let told = refusal.clone();
             let failed = move || recorder.record_failure(Timestamp::now(), None, &told);
             blocking("the audit log", failed).await?;
@@ -302,12 +331,7 @@ async fn swap(origins: Origins, front: &Arc<Front>, recorder: Recorder) -> Resul
         }
     };
     front.live.store(live);
-    let front = Arc::clone(front);
-    tokio::spawn(async move {
-        tokio::time::sleep(RETIRE_AFTER).await;
-        // A tree that is gone has no pools either.
-        let _ = front.gateway.retire_pools();
-    });
+    front.reloader.retire_after(front, &before);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     Ok(ReloadReport { clients, count, needs_restart, warnings })
 }
@@ -365,12 +389,14 @@ fn changed_settings(before: &Settings, after: &Settings) -> Vec<&'static str> {
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
 
-/// Tells the tree something, and again when the actor that was told has died with it: it is the whole new state,
-/// so twice is as good as once.
+/// Tells the tree something, and again when the actor that was told has died with it, or has too much to do: it is the
+/// whole new state, so twice is as good as once.
 async fn told<T, F: Future<Output = Result<T, Refusal>>>(tell: impl Fn() -> F) -> Result<T, Refusal> {
     for _ in 1..TELL_MAX {
         match tell().await {
-            Err(Refusal::Restarting { .. }) => tokio::time::sleep(TELL_AGAIN_AFTER).await,
+            Err(Refusal::Restarting { .. } | Refusal::Overloaded { .. }) => {
+                tokio::time::sleep(TELL_AGAIN_AFTER).await
+            }
             other => return other,
         }
     }

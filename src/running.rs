@@ -131,6 +131,7 @@ impl Gateway {
             reloader: Reloader::new(origins, audit, warnings.iter().map(ToString::to_string).collect()),
             admin_token,
             draining: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
             cut_off: CutOff::default(),
             observer: Arc::new(observer),
             live_view: LiveView::default(),
@@ -280,6 +281,7 @@ impl Running {
     async fn stop(&mut self) {
         let server = self.front.live.load().settings.server.clone();
         self.watch.abort();
+        self.front.stopping.cancel();
         // Whose successor listens already has nobody to send away.
         if !self.hands_over {
             self.front.draining.store(true, Ordering::Release);

@@ -99,8 +99,9 @@ impl Actor for ClientsSupervisor {
         tick(&door, RETIRE_EVERY, || ClientsMessage::RetireIdle);
         // Limiters of an earlier incarnation were told to end when it did. One in the middle of a turn finishes
         // that turn, so its successor must not load its numbers before.
+        let by = Instant::now() + LAST_TURN;
         for limiter in self.shared.tree.cells("RateLimiter") {
-            let _ = limiter.wait(Some(LAST_TURN)).await;
+            let _ = limiter.wait(Some(by.saturating_duration_since(Instant::now()))).await;
         }
         self.shared.clients_supervisor.store(Some(Arc::new(door)));
         // Limiters of an earlier incarnation ended with it; jobs may wait in the registry for one.
@@ -234,8 +235,7 @@ impl ClientsSupervisor {
         Ok(())
     }
 
-    /// Tells the registry where a limiter is, or that it is off; of one that rests it hears when that is up.
-    /// With the client's limiter; one that starts reads the table.
+    /// Has the client's limiter settle an admission; one that starts reads the table, and finds it there.
     async fn settle(
         &self,
         myself: &ActorRef<Mail<ClientsMessage>>,
@@ -250,6 +250,7 @@ impl ClientsSupervisor {
         Ok(())
     }
 
+    /// Tells the registry where a limiter is, or that it is off; of one that rests it hears when that is up.
     fn announce(&self, client: &ClientId, limiter: &Limiter) {
         let client = client.clone();
         match (&limiter.door, limiter.off_until) {

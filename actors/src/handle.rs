@@ -229,10 +229,11 @@ impl GatewayHandle {
 
     fn tell_providers(&self, message: ProvidersMessage) -> Result<(), Refusal> {
         let providers = self.shared.providers_supervisor.load();
-        let undelivered = providers.as_ref().map(|providers| providers.send_always(message));
-        match undelivered {
+        let delivered = providers.as_ref().map(|providers| providers.send(message));
+        match delivered {
             Some(Ok(())) => Ok(()),
-            _ => Err(Refusal::Restarting { actor: "Providers" }),
+            Some(Err(Undelivered::Full(_))) => Err(Refusal::Overloaded { actor: "Providers" }),
+            Some(Err(Undelivered::Gone(_))) | None => Err(Refusal::Restarting { actor: "Providers" }),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The supervisor of all pools: starts, stops and restarts them, and publishes where they are.
 //!
 //! Owns     the directory of pools and what each is to be.
-//! Called   by the root (`Apply`, `Retire`, `Inspect`), by a limiter whose pool has just died (`Place`).
+//! Called   by whoever configures and watches the gateway, through [`GatewayHandle`](crate::GatewayHandle) (`Apply`,
+//!          `Retire`, `Inspect`), by a limiter whose pool has just died (`Place`).
 //! Bounded  by its gate.
 //! Fails    restarted by the root; its pools end with it and start again from the last settings.
 

@@ -5,6 +5,7 @@
 //!          and so see the tree also while one is stuck.
 //! Fails    never: it is plain shared memory and outlives all actors but the process.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -206,18 +207,21 @@ impl Tree {
     pub fn view(&self) -> Vec<NodeView> {
         let mut nodes: Vec<Arc<Node>> = self.nodes.iter().map(|node| Arc::clone(&node)).collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        below(None, &nodes)
+        let mut children: HashMap<Option<&str>, Vec<&Node>> = HashMap::new();
+        for node in &nodes {
+            children.entry(node.parent.as_deref()).or_default().push(node);
+        }
+        below(None, &children)
     }
 }
 
-/// The children of `parent`, found in one pass per level: the tree is four levels deep.
-fn below(parent: Option<&str>, nodes: &[Arc<Node>]) -> Vec<NodeView> {
-    let (mine, others): (Vec<_>, Vec<_>) =
-        nodes.iter().cloned().partition(|node| node.parent.as_deref() == parent);
-    mine.iter().map(|node| view_of(node, &others)).collect()
+/// The children of `parent`, each with all below it.
+fn below(parent: Option<&str>, children: &HashMap<Option<&str>, Vec<&Node>>) -> Vec<NodeView> {
+    let mine = children.get(&parent).map(Vec::as_slice).unwrap_or_default();
+    mine.iter().map(|node| view_of(node, children)).collect()
 }
 
-fn view_of(node: &Node, others: &[Arc<Node>]) -> NodeView {
+fn view_of(node: &Node, children: &HashMap<Option<&str>, Vec<&Node>>) -> NodeView {
     let life = node.life.load();
     let (state, since, reason) = match life.as_ref() {
         Some(life) if life.state == NodeState::Running && !life.is_alive() => {
@@ -228,7 +232,6 @@ fn view_of(node: &Node, others: &[Arc<Node>]) -> NodeView {
     };
     let trouble = || node.trouble.load().as_ref().map(|trouble| trouble.to_string());
     let reason = reason.or_else(trouble);
-    let is_leaf = node.kind == "RateLimiter" || node.kind == "Provider" || node.kind == "Ledger";
     NodeView {
         name: node.name.clone(),
         kind: node.kind,
@@ -238,7 +241,6 @@ fn view_of(node: &Node, others: &[Arc<Node>]) -> NodeView {
         mailbox_max: node.gate.max(),
         age: since.elapsed(),
         reason,
-        // Leaves are skipped: with 10,000 limiters a search below each would be quadratic.
-        children: if is_leaf { Vec::new() } else { below(Some(&node.name), others) },
+        children: below(Some(&node.name), children),
     }
 }

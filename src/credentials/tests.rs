@@ -110,9 +110,23 @@ fn a_request_is_local_only_from_loopback_and_never_through_a_proxy() {
     for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
         assert!(origin(peer, &[], &[]).is_local, "{peer}");
         assert!(!origin(peer, &["127.0.0.1"], &["127.0.0.0/8"]).is_local, "{peer} behind a proxy");
-        let forwarded = headers(&[("forwarded", "for=127.0.0.1")]);
         let peer = SocketAddr::new(peer.parse().unwrap(), 1);
-        assert!(!Origin::of(peer, &forwarded, &[]).is_local, "{peer} behind a proxy of another kind");
+        let is_local = |name, value| Origin::of(peer, &headers(&[(name, value)]), &[]).is_local;
+        for (name, value) in [
+            ("forwarded", "for=127.0.0.1"),
+            ("via", "1.1 proxy"),
+            ("x-real-ip", "198.51.100.7"),
+            ("x-forwarded-host", "gateway.example"),
+            ("host", "gateway.example"),
+            ("host", "gateway.example:8000"),
+            ("host", "192.0.2.7:8000"),
+            ("host", "localhost.example"),
+        ] {
+            assert!(!is_local(name, value), "{peer} {name}: {value}");
+        }
+        for host in ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:8000"] {
+            assert!(is_local("host", host), "{peer} {host}");
+        }
     }
     for peer in ["10.0.0.1", "0.0.0.0", "2001:db8::1", "::ffff:10.0.0.1"] {
         assert!(!origin(peer, &[], &["0.0.0.0/0", "::/0"]).is_local, "{peer}");

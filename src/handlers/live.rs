@@ -82,17 +82,15 @@ fn events(watcher: Watcher) -> impl Stream<Item = Result<Bytes, Infallible>> {
 }
 
 impl Watcher {
-    /// The next event; `None` once the gateway drains.
+    /// The next event; `None` once the gateway stops.
     async fn next(&mut self) -> Option<Bytes> {
         tokio::select! {
+            () = self.front.stopping.cancelled() => None,
             fed = self.feed.next() => Some(match fed? {
                 Fed::Ended(record) => event("request", &requests::summary(&record)),
                 Fed::Missed(missed) => event("missed", &json!({ "requests": missed })),
             }),
-            _ = self.state_due.tick() => {
-                let is_draining = self.front.draining.load(std::sync::atomic::Ordering::Acquire);
-                if is_draining { None } else { Some(event("state", &state(&self.front).await)) }
-            }
+            _ = self.state_due.tick() => Some(event("state", &state(&self.front).await)),
         }
     }
 }

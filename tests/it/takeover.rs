@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use gateway_testkit::deadline::patiently;
+use gateway_testkit::raw_client::Request;
 use gateway_testkit::test_gateway::TempDir;
 use gateway_testkit::{FakeUpstream, RawClient, Reply, TestGateway, chat_request};
 use serde_json::json;
@@ -175,6 +176,20 @@ async fn a_connection_without_a_request_does_not_hold_up_the_hand_over() {
     old.signal("TERM");
     silent.closed().await;
     idle.closed().await;
+    assert_eq!(old.ended().await, 0);
+}
+
+#[tokio::test]
+async fn who_watches_does_not_hold_up_the_hand_over() {
+    let upstream = FakeUpstream::start().await;
+    let folder = folder(&upstream, "[server]\nreuse_port = true\nshutdown_grace = \"10m\"");
+    let mut old = Program::start(folder.path()).await;
+    let token = std::fs::read_to_string(folder.path().join("data/admin-token")).unwrap();
+    let mut watcher = old.connect().await;
+    let live = Request::get("/admin/live").header("authorization", &format!("Bearer {}", token.trim()));
+    assert_eq!(watcher.open(&live).await.status, 200);
+    old.signal("TERM");
+    while watcher.next_message().await.is_some() {}
     assert_eq!(old.ended().await, 0);
 }
 
