@@ -92,9 +92,7 @@ impl Unattended {
         let Self { admission, mut told, prompt_tokens, attempts } = self;
         let booking = match answer {
             None => Booking::without_usage(Ending::Failed, attempts),
-            Some(WholeAnswer { usage: Some(usage), .. }) => {
-                Booking { attempts, ..Booking::reported(*usage) }
-            }
+            Some(WholeAnswer { usage: Some(usage), .. }) => Booking { attempts, ..Booking::reported(*usage) },
             Some(WholeAnswer { counted, .. }) => {
                 Booking { attempts, ..Booking::counted(Usage { input: prompt_tokens, ..*counted }) }
             }

@@ -23,10 +23,10 @@ use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
 
-use crate::background::Background;
 use crate::accept::{Panicked, Peer, Query};
 use crate::admin_token::AdminToken;
 use crate::audit::Author;
+use crate::background::Background;
 use crate::body::{BodyLimits, BufferBudget, BufferedBody, read_body};
 use crate::cors;
 use crate::credentials::{Authenticator, Origin};

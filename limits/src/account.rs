@@ -85,9 +85,7 @@ impl Account {
                 account.tokens.settle(tokens_at, tokens, tokens);
             } else {
                 let (bound, day) = (kept.bound, kept.day);
-                account
-                    .open
-                    .insert(kept.id, Open { bound, day, request_at, tokens_at, holds_slot: true });
+                account.open.insert(kept.id, Open { bound, day, request_at, tokens_at, holds_slot: true });
             }
         }
         account.advance(now);

@@ -79,8 +79,8 @@ pub async fn response(
         "" => format!("/responses/{rest}"),
         query => format!("/responses/{rest}?{query}"),
     };
-    let replay: Option<Replay> = (below.is_none() && is_replay(exchange))
-        .then_some(|| Box::new(ResponsesStream::new(EVENT_MAX)));
+    let replay: Option<Replay> =
+        (below.is_none() && is_replay(exchange)).then_some(|| Box::new(ResponsesStream::new(EVENT_MAX)));
     let (id, later) = (id.to_owned(), responses::later);
     let kept = Kept { endpoint: ENDPOINT, owner, id, path, replay, later };
     about(front, exchange, client, kept, body, in_flight).await

@@ -56,11 +56,7 @@ fn each_apis_references_are_found_whatever_the_spelling() {
         (r#"{"tools":[{"type":"image_generation","input_image_mask":{"file_id":"f"}}]}"#, "file", "f"),
         (r#"{"tools":[{"fileSearch":{"fileSearchStoreNames":["s"]}}]}"#, "file search store", "s"),
         (r#"{"tools":[{"file_search":{"file_search_store_names":["s"]}}]}"#, "file search store", "s"),
-        (
-            r#"{"tools":[{"type":"file_search","file_search_store_names":["s"]}]}"#,
-            "file search store",
-            "s",
-        ),
+        (r#"{"tools":[{"type":"file_search","file_search_store_names":["s"]}]}"#, "file search store", "s"),
         // Whichever type counts.
         (r#"{"a":{"type":"file","file_id":"f","type":"code_execution_output"}}"#, "file", "f"),
     ] {
