@@ -454,3 +454,24 @@ fn a_client_that_is_blocked_in_shadow_is_let_in() {
     assert_eq!((denied.limit, denied.reason), (LimitName::RequestsPerMinute, DenyReason::Blocked));
     assert_eq!(account.view(at_ms(0)).in_flight, 1);
 }
+
+#[test]
+fn a_call_that_goes_on_without_its_client_frees_its_slot_and_keeps_what_it_reserved() {
+    let limits = Limits { concurrent_requests: Some(1), tokens_per_day: Some(100), ..Limits::default() };
+    let mut account = Account::new(limits);
+    assert_eq!(account.admit(at_ms(0), id(1), tokens(40)), Ok(()));
+    assert_eq!(refused(account.admit(at_ms(0), id(2), tokens(40))).limit, LimitName::ConcurrentRequests);
+    for _ in 0..2 {
+        account.free_slot(id(1));
+        account.free_slot(id(9));
+        assert_eq!(account.view(at_ms(0)).in_flight, 0);
+    }
+    assert_eq!(account.admit(at_ms(0), id(2), tokens(40)), Ok(()));
+    let denied = refused(account.admit(at_ms(0), id(3), tokens(40)));
+    assert_eq!(denied.limit, LimitName::TokensPerDay, "what is reserved stays so");
+    assert!(account.settle(at_ms(1), id(1), spent(30)).is_some());
+    assert_eq!(account.view(at_ms(1)).in_flight, 1);
+    assert!(account.settle(at_ms(1), id(2), spent(30)).is_some());
+    let view = account.view(at_ms(1));
+    assert_eq!((view.in_flight, view.tokens_today), (0, 60));
+}

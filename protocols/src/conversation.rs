@@ -40,8 +40,21 @@ pub struct Conversation<'a> {
     pub stream: bool,
     /// The caller's name for its own user.
     pub user: Option<Cow<'a, str>>,
+    /// The member that names it.
+    pub user_member: &'static str,
     /// Members that only the dialect they came in has a place for.
     pub extras: Vec<Extra<'a>>,
+    /// Members without a place here by which no answer differs, such as hints for a cache: never refused, but named.
+    pub hints: Vec<Cow<'a, str>>,
+}
+
+impl Conversation<'_> {
+    /// Whether any part or tool is marked for the upstream's cache of prompts.
+    pub fn has_cache_marks(&self) -> bool {
+        let mut parts = self.turns.iter().flat_map(|turn| &turn.parts).chain(&self.system);
+        parts.any(|part| part.cache_control.is_some())
+            || self.tools.iter().any(|tool| tool.cache_control.is_some())
+    }
 }
 
 /// Whose turn it is.
@@ -320,14 +333,21 @@ pub struct Target<'a> {
 /// A member that the other side has no equal for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{member}` has no equal in {to}, which the model's provider speaks; leave it out, or have the operator set \
-     translate = \"lenient\""
+    "`{member}`{} has no equal in {to}, which the model's provider speaks; leave it out, or have the operator set \
+     translate = \"lenient\"",
+    in_brackets(.more.as_deref())
 )]
 pub struct Untranslatable {
     /// Its path in the caller's body.
     pub member: String,
+    /// What of it, where it is not the whole.
+    pub more: Option<String>,
     /// The upstream's dialect, as people call it.
     pub to: &'static str,
+}
+
+fn in_brackets(more: Option<&str>) -> String {
+    more.map(|more| format!(" ({more})")).unwrap_or_default()
 }
 
 /// What a translation could not carry over: refused, or left out and named.
@@ -354,12 +374,18 @@ impl Losses {
     pub fn lose(&mut self, member: impl Into<String>) -> Result<(), Untranslatable> {
         let member = member.into();
         if !self.is_lenient {
-            return Err(Untranslatable { member, to: self.to });
+            return Err(Untranslatable { member, more: None, to: self.to });
         }
+        self.name(member);
+        Ok(())
+    }
+
+    /// This member is not carried over, and no answer differs by it.
+    pub fn name(&mut self, member: impl Into<String>) {
+        let member = member.into();
         if self.dropped.len() < NAMED_MAX && !self.dropped.contains(&member) {
             self.dropped.push(member);
         }
-        Ok(())
     }
 
     /// The members that were left out.

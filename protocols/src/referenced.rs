@@ -119,22 +119,36 @@ impl Found {
         if cursor.peek()? != Kind::Object {
             return self.elements(cursor, |found, cursor| found.walk(cursor, false));
         }
-        cursor.enter_object()?;
         let (mut file, mut is_written) = (None, None);
+        let walked = self.members(cursor, is_top, &mut file, &mut is_written);
+        if let Some(file) = file.filter(|_| is_written != Some(true)) {
+            self.note("file", &file);
+        }
+        walked
+    }
+
+    /// The members of an object; its `file_id` may be one that a tool `is_written` to have made.
+    fn members(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        is_top: bool,
+        file: &mut Option<String>,
+        is_written: &mut Option<bool>,
+    ) -> Result<(), JsonFault> {
+        cursor.enter_object()?;
         while let Some(key) = cursor.next_key()? {
             match (&*key.name, cursor.peek()?) {
+                ("file_id", Kind::String) if file.is_none() => {
+                    *file = cursor.value()?.as_text().map(String::from);
+                }
                 // Which of several counts is not known, so all are looked at.
-                ("file_id", Kind::String) if file.is_none() => file = cursor.value()?.as_text(),
                 ("type", Kind::String) => {
                     let sort = cursor.value()?.as_text();
                     let is_so = sort.is_some_and(|sort| WRITTEN_FILES.contains(&&*sort));
-                    is_written = Some(is_so && is_written != Some(false));
+                    *is_written = Some(is_so && *is_written != Some(false));
                 }
                 (name, _) => self.member(name, cursor, is_top)?,
             }
-        }
-        if let Some(file) = file.filter(|_| is_written != Some(true)) {
-            self.note("file", &file);
         }
         Ok(())
     }

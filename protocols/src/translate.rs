@@ -19,6 +19,7 @@ use crate::{anthropic, gemini, openai, responses};
 
 mod continued;
 mod mendable;
+mod named;
 mod passage;
 mod translated;
 
@@ -89,7 +90,8 @@ pub struct AnswerOptions<'a> {
 }
 
 /// Writes a request in the upstream's protocol. `stream` says whether a stream is asked for, which Gemini's requests do
-/// not say themselves. With the body come the members that were left out, none unless `is_lenient`.
+/// not say themselves. With the body come the members that were left out; unless `is_lenient`, only those by which no
+/// answer differs.
 ///
 /// # Errors
 /// A [`TranslateFault`] that names the member.
@@ -103,13 +105,28 @@ pub fn request(
 ) -> Result<(Bytes, Vec<String>), TranslateFault> {
     let conversation = conversation(from, body, stream)?;
     let mut losses = Losses::new(to.name(), is_lenient);
+    conversation.hints.iter().for_each(|hint| losses.name(&**hint));
+    if to != Protocol::Messages && conversation.has_cache_marks() {
+        losses.name("cache_control");
+    }
+    if to == Protocol::Gemini && conversation.user.is_some() {
+        // Nobody but the upstream's operators reads it.
+        losses.name(conversation.user_member);
+    }
     let written = match to {
         Protocol::Chat => openai::render_request(&conversation, target, &mut losses),
         Protocol::Messages => anthropic::render_request(&conversation, target, &mut losses),
         Protocol::Gemini => gemini::render_request(&conversation, target, &mut losses),
         Protocol::Responses => responses::render_request(&conversation, target, &mut losses),
     };
-    Ok((written?, losses.into_dropped()))
+    let written = written.map_err(|Untranslatable { member: word, to, .. }| {
+        let member = named::by_caller(&word, from, &conversation.extras).to_owned();
+        let more = (member != word && word.contains(' ')).then_some(word);
+        Untranslatable { member, more, to }
+    });
+    let dropped = losses.into_dropped().into_iter();
+    let named = |word: String| named::by_caller(&word, from, &conversation.extras).to_owned();
+    Ok((written?, dropped.map(named).collect()))
 }
 
 /// A request in neutral form.

@@ -37,7 +37,7 @@ pub(crate) use chat_request::chat_asked;
 pub(crate) use completions::{completion_asked, completion_written};
 pub(crate) use errors::{error_for, overloaded, overloaded_event};
 pub(crate) use response_request::response_asked;
-pub(crate) use responses::{keep_response, response_written};
+pub(crate) use responses::{keep_response, response_written, shown_at_once};
 
 use crate::answer::identifier;
 use crate::asked::Asked;

@@ -3,6 +3,7 @@
 //! Here is also what these tests and those of [`crate::crossed`] share: a gateway with a provider of each kind before
 //! one upstream, a question in any of the four protocols, and a reader of answers as strict as a client can be.
 
+mod background;
 mod batches;
 mod gemini;
 mod interactions;

@@ -87,14 +87,19 @@ fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) 
         "metadata" => {
             let [user] = pick(value, ["user_id"]);
             conversation.user = user.and_then(|user| user.as_text());
+            conversation.user_member = "metadata.user_id";
+            if members(value).iter().any(|(name, _)| name != "user_id") {
+                conversation.hints.push("metadata".into());
+            }
         }
-        _ if changes_nothing(name) => {}
+        _ if is_default(name, value) => {}
+        _ if HINTS.contains(&name) => conversation.hints.push(name.to_owned().into()),
         _ => conversation.extras.push(extra(&at, value)),
     }
     Ok(())
 }
 
-/// Whether a member that has no place in the neutral form may be left out because no answer differs by it.
+/// Members that have no place in the neutral form, and by which no answer differs.
 ///
 /// | member | why |
 /// |---|---|
@@ -102,8 +107,11 @@ fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) 
 /// | `service_tier`, `speed` | how soon the same answer comes |
 /// | `diagnostics` | asks for a report on the cache |
 /// | `metadata` but for `user_id` | labels; no model reads them |
-fn changes_nothing(name: &str) -> bool {
-    matches!(name, "cache_control" | "service_tier" | "speed" | "diagnostics")
+const HINTS: [&str; 4] = ["cache_control", "service_tier", "speed", "diagnostics"];
+
+/// Whether a member says what holds without it.
+fn is_default(name: &str, value: &Value<'_>) -> bool {
+    matches!((name, value.raw), ("service_tier", r#""auto""#) | ("speed", r#""standard""#))
 }
 
 fn read_tools<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {

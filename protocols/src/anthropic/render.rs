@@ -51,7 +51,8 @@ pub fn render_request(
     if said.is_empty() {
         // The API wants a message of the user; instructions alone are what the model is told.
         let told = Some(std::mem::take(&mut system)).filter(|told| !told.is_empty());
-        let told = told.ok_or_else(|| Untranslatable { member: String::from("messages"), to: DIALECT })?;
+        let told =
+            told.ok_or_else(|| Untranslatable { member: String::from("messages"), more: None, to: DIALECT })?;
         said.push(Said::by_user(told));
     }
     let max_tokens = target.cap.or(conversation.max_output).unwrap_or(target.max_output);

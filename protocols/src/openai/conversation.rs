@@ -83,24 +83,30 @@ fn take<'a>(conversation: &mut Conversation<'a>, name: &str, value: &Value<'a>) 
         // Groq's, for models that show their thoughts.
         "include_reasoning" => reasoning(conversation).shown = Some(boolean(&at, value)?),
         // The newer name is for the same thing, and the older one goes on being taken.
-        "user" | "safety_identifier" => conversation.user = Some(text(&at, value)?),
-        _ if changes_nothing(name, value) => {}
+        "user" | "safety_identifier" => {
+            conversation.user = Some(text(&at, value)?);
+            conversation.user_member = if name == "user" { "user" } else { "safety_identifier" };
+        }
+        _ if is_default(name, value) => {}
+        _ if HINTS.contains(&name) => conversation.hints.push(name.to_owned().into()),
         _ => conversation.extras.push(extra(&at, value)),
     }
     Ok(())
 }
 
-/// Whether a member that has no place in the neutral form may be left out because no answer differs by it.
+/// Members that have no place in the neutral form, and by which no answer differs.
 ///
 /// | member | why |
 /// |---|---|
 /// | `metadata` | labels of a stored answer; no model reads them |
-/// | `prompt_cache_key`, `prompt_cache_retention` | hints for the upstream's cache of prompts |
+/// | `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention` | hints for the upstream's cache of prompts |
 /// | `prediction` | makes the same answer come faster |
-/// | `store: false`, `n: 1`, `logprobs: false`, `top_logprobs: 0`, `logit_bias: {}`, `modalities: ["text"]`, `service_tier: "auto"` or `"default"`, `verbosity: "medium"` | what holds without them |
-fn changes_nothing(name: &str, value: &Value<'_>) -> bool {
+const HINTS: [&str; 5] =
+    ["metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "prediction"];
+
+/// Whether a member says what holds without it.
+fn is_default(name: &str, value: &Value<'_>) -> bool {
     match name {
-        "metadata" | "prompt_cache_key" | "prompt_cache_retention" | "prediction" => true,
         "store" | "logprobs" | "logit_bias" => value.is_blank(),
         "n" => value.raw == "1",
         "top_logprobs" => value.raw == "0",
@@ -166,7 +172,7 @@ fn read_tools<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Res
     require(&at, value, Kind::Array)?;
     elements(value, |index, tool| {
         let at = at.element(index);
-        match read_tool(&at, &tool)? {
+        match read_tool(&at, &tool, &mut conversation.extras)? {
             Some(tool) => conversation.tools.push(tool),
             None => conversation.extras.push(extra(&at, &tool)),
         }
@@ -175,8 +181,13 @@ fn read_tools<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Res
 }
 
 /// A function; `None` for a tool of another kind, which only this dialect's providers have.
-fn read_tool<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Option<Tool<'a>>, RequestFault> {
+fn read_tool<'a>(
+    at: &Path<'_>,
+    value: &Value<'a>,
+    extras: &mut Vec<Extra<'a>>,
+) -> Result<Option<Tool<'a>>, RequestFault> {
     require(at, value, Kind::Object)?;
+    let mut others = Vec::new();
     let mut is_function = true;
     let mut function = None;
     let mut cache_control = None;
@@ -185,13 +196,15 @@ fn read_tool<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Option<Tool<'a>>, R
             "type" => is_function = value.raw == r#""function""#,
             "function" => function = Some(value),
             "cache_control" => cache_control = Some(value.raw.into()),
-            _ => {}
+            _ if value.is_blank() => {}
+            _ => others.push(extra(&at.member(name), &value)),
         }
         Ok(())
     })?;
     if !is_function {
         return Ok(None);
     }
+    extras.append(&mut others);
     let at = at.member("function");
     let function = function.ok_or_else(|| at.expected("an object"))?;
     require(&at, &function, Kind::Object)?;
@@ -207,7 +220,8 @@ fn read_tool<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Option<Tool<'a>>, R
                 schema = Some(value.raw.into());
             }
             "strict" => strict = Some(boolean(&at, &value)?),
-            _ => {}
+            _ if value.is_blank() => {}
+            _ => extras.push(extra(&at, &value)),
         }
         Ok(())
     })?;
@@ -251,16 +265,19 @@ fn named_function<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Option<ToolCho
 fn read_format<'a>(conversation: &mut Conversation<'a>, value: &Value<'a>) -> Result<(), RequestFault> {
     let at = Path::top("response_format");
     require(&at, value, Kind::Object)?;
-    let mut sort = None;
-    let mut given = None;
+    let (mut sort, mut given, mut others) = (None, None, Vec::new());
     members(value, |name, value| {
         match name {
             "type" => sort = Some(text(&at.member(name), &value)?),
             "json_schema" => given = Some(value),
-            _ => {}
+            // Read with the whole where the type is another.
+            _ => others.push(extra(&at.member(name), &value)),
         }
         Ok(())
     })?;
+    if matches!(sort.as_deref(), Some("text" | "json_object" | "json_schema")) {
+        conversation.extras.append(&mut others);
+    }
     match (sort.as_deref(), given) {
         (Some("text"), _) => {}
         (Some("json_object"), _) => conversation.format = Some(Format::Json),

@@ -11,6 +11,8 @@
 //! A stored answer cannot be had from an upstream that keeps none: `store: true`, the default, is taken for `false`,
 //! and the answer says so.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::fields::{Fields, elements, extra};
@@ -35,21 +37,20 @@ use item::Input;
 /// | `model` | the target has its own |
 /// | `store` | nothing is stored |
 /// | `metadata` | labels, which come back in the answer |
-/// | `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention` | hints for the upstream's cache |
 /// | `stream_options` | whether events are padded |
-/// | `max_tool_calls` | bounds the upstream's own tools, and those are not carried over |
 /// | `background_options` | of a background answer, which is refused as such |
-const CHANGES_NOTHING: [&str; 9] = [
-    "model",
-    "store",
-    "metadata",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "stream_options",
-    "max_tool_calls",
-    "background_options",
-];
+///
+/// What is not stored the answer itself says, and it repeats the labels.
+const CHANGES_NOTHING: [&str; 5] = ["model", "store", "metadata", "stream_options", "background_options"];
+
+/// The same, of which the answer says nothing.
+///
+/// | member | why |
+/// |---|---|
+/// | `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention` | hints for the upstream's cache |
+/// | `max_tool_calls` | bounds the upstream's own tools, and those are not carried over |
+const HINTS: [&str; 4] =
+    ["prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "max_tool_calls"];
 
 /// Members with the value that holds without them.
 const DEFAULTS: [(&str, &str); 5] = [
@@ -92,9 +93,12 @@ pub fn conversation(body: &Bytes) -> Result<Conversation<'_>, RequestFault> {
     conversation.stream = fields.flag("stream", &at)?.unwrap_or(false);
     // The newer name is for the same thing, and the older one goes on being taken.
     let (user, identifier) = (fields.text("user", &at)?, fields.text("safety_identifier", &at)?);
+    conversation.user_member = if user.is_some() { "user" } else { "safety_identifier" };
     conversation.user = user.or(identifier);
     read_include(&mut fields, &mut conversation.extras)?;
     fields.ignore(&CHANGES_NOTHING);
+    let hints = HINTS.into_iter().filter(|hint| fields.take(hint).is_some());
+    conversation.hints.extend(hints.map(Cow::Borrowed));
     for (name, raw) in DEFAULTS {
         fields.ignore_default(name, raw);
     }

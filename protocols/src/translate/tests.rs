@@ -2,6 +2,7 @@
 
 mod answers;
 mod legal;
+mod members;
 mod requests;
 mod turns;
 mod upstream;

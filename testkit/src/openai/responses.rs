@@ -244,6 +244,20 @@ pub(crate) fn keep_response(asked: &Asked, written: &Written, shelf: &Shelf) {
     shelf.keep(&id, Kept { object, items, ..Kept::default() });
 }
 
+/// What is shown of an answer at once: of a response that is made in the background, that it waits its turn.
+pub(crate) fn shown_at_once(asked: &Asked, whole: String) -> String {
+    if asked.dialect != Dialect::Responses || asked.json["background"] != true {
+        return whole;
+    }
+    let mut object = lenient(&whole);
+    object["status"] = "queued".into();
+    object["output"] = json!([]);
+    for member in ["usage", "completed_at", "incomplete_details", "error"] {
+        object[member] = Value::Null;
+    }
+    object.to_string()
+}
+
 /// An input item with an id, its content in parts.
 fn input_item(n: usize, mut item: Value) -> Value {
     let is_message = item["type"].is_null() || item["type"] == "message";

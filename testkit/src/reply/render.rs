@@ -183,7 +183,9 @@ impl Reply {
         let wire = Wire::of(seen);
         let (content_type, mut parts) = match streamed {
             true => (stream_type(wire), self.stream.parts(&written.frames, wire)),
-            false => ("application/json", vec![Part::piece(written.whole)]),
+            false => {
+                ("application/json", vec![Part::piece(crate::openai::shown_at_once(asked, written.whole))])
+            }
         };
         if let Some(size) = answer.filler() {
             parts = parts.into_iter().flat_map(|part| filled(part, size)).collect();

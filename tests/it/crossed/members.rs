@@ -41,6 +41,9 @@ fn table() -> Vec<(Api, &'static str, Value, &'static str)> {
             "generationConfig.mediaResolution",
         ),
         (Api::Gemini, CLAUDE, json!({"made_up": 1}), "made_up"),
+        (Api::Gemini, GPT, json!({"generationConfig": {"topK": 5}}), "generationConfig.topK"),
+        (Api::Gemini, CLAUDE, json!({"generationConfig": {"seed": 5}}), "generationConfig.seed"),
+        (Api::Chat, GEMINI, json!({"response_format": {"type": "json_object", "x": 1}}), "response_format.x"),
         (Api::Responses, PLAIN, json!({"background": true}), "background"),
         (Api::Responses, PLAIN, json!({"tools": [{"type": "web_search"}]}), "tools[0]"),
         (Api::Responses, PLAIN, json!({"made_up": 1}), "made_up"),
@@ -137,6 +140,27 @@ async fn where_the_protocol_is_the_same_everything_passes_unjudged() {
         assert_eq!(answer.status, 200, "{api:?}: {}", answer.text());
         assert!(String::from_utf8_lossy(seen.body()).contains("\"made_up\":{\"b\":1,\"a\":2}"), "{api:?}");
         assert!(answer.header("x-gateway-dropped").is_none());
+    }
+    site.ends_in_agreement().await;
+}
+
+/// No answer differs by them, so that they are no reason to refuse; but they are named.
+#[tokio::test]
+async fn hints_without_an_equal_are_left_out_and_named_by_strict_providers_too() {
+    let site = Site::start().await;
+    let marked = json!([{"role": "user", "content": [
+        {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}]);
+    for (api, model, members, named) in [
+        (Api::Chat, CLAUDE, json!({"prompt_cache_key": "k"}), "prompt_cache_key"),
+        (Api::Chat, GEMINI, json!({"metadata": {"a": "b"}}), "metadata"),
+        (Api::Chat, GEMINI, json!({"user": "u"}), "user"),
+        (Api::Messages, GPT, json!({"messages": marked}), "cache_control"),
+        (Api::Messages, GEMINI, json!({"metadata": {"user_id": "u"}}), "metadata.user_id"),
+        (Api::Responses, PLAIN, json!({"prompt_cache_retention": "24h"}), "prompt_cache_retention"),
+    ] {
+        let (answer, _) = site.ask(Reply::text("ok").checked(), &question(api, model, false, members)).await;
+        assert_eq!(answer.status, 200, "{named}: {}", answer.text());
+        assert_eq!(answer.header("x-gateway-dropped"), Some(named));
     }
     site.ends_in_agreement().await;
 }

@@ -191,17 +191,6 @@ async fn an_interaction_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn what_is_made_in_the_background_comes_to_what_was_reserved() {
-    let site = Site::start().await;
-    let members = json!({"background": true, "generation_config": {"max_output_tokens": 500}});
-    let (answer, _) = site.ask(Reply::text("later"), &asked("ada", members)).await;
-    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("in_progress")), "{}", answer.text());
-    let used = site.gateway.tokens_used("ada").await;
-    assert!((501..600).contains(&used), "{used}");
-    site.ends().await;
-}
-
-#[tokio::test]
 async fn only_a_model_of_geminis_own_is_asked_and_within_the_clients_limits() {
     let upstream = FakeUpstream::start().await;
     let gateway = Site::builder(&upstream, "", "")

@@ -210,3 +210,72 @@ async fn an_upload_that_the_upstream_refuses_is_nobodys() {
     assert_eq!(ids(&asked(&site, &get("ada", "/v1/files"), 200).await.json()), [""; 0]);
     site.ends_in_agreement().await;
 }
+
+/// What the upstream's tools ran in is kept for whoever it was made for; vector stores are nobody's but the operator's.
+#[tokio::test]
+async fn containers_and_stores_are_referred_to_by_their_owners_alone() {
+    let site = Site::with("", "shared_ids = [\"vs_shared*\"]\n").await;
+    let ran = json!({"id": "resp_ran", "object": "response", "status": "completed", "model": GPT, "output": [
+        {"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "container_id": "cntr_adas", "code": ""}],
+        "usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}});
+    let tools = |tool: Value| json!({"tools": [tool]});
+    let by = |client: &str, members: Value| {
+        let body = super::merged(&[json!({"model": GPT, "input": "hi"}), members]);
+        post(client, "/v1/responses", body)
+    };
+    let runs_in = |container: &str| tools(json!({"type": "code_interpreter", "container": container}));
+    let searches = |store: &str| tools(json!({"type": "file_search", "vector_store_ids": [store]}));
+    site.ask(Reply::json(ran), &by("ada", json!({}))).await;
+    let before = site.upstream.requests();
+    for (request, what) in [
+        (by("bob", runs_in("cntr_adas")), "no such container: cntr_adas"),
+        (by("ada", runs_in("cntr_none")), "no such container: cntr_none"),
+        (by("ada", searches("vs_1")), "no such vector store: vs_1"),
+    ] {
+        let answer = asked(&site, &request, 404).await;
+        assert_eq!(answer.json()["error"]["message"], what);
+    }
+    assert_eq!(site.upstream.requests(), before, "the upstream is not asked");
+    for request in [by("ada", runs_in("cntr_adas")), by("ada", searches("vs_shared_docs"))] {
+        let (answer, _) = site.ask(Reply::text("ok"), &request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    // Anthropic names it in the message, whole or at its stream's end.
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": CLAUDE, "stop_sequence": null,
+        "content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn",
+        "container": {"id": "container_adas", "expires_at": "2026-12-01T00:00:00Z"},
+        "usage": {"input_tokens": 3, "output_tokens": 1}});
+    site.ask(Reply::json(&message), &question(Api::Messages, CLAUDE, false, json!({}))).await;
+    let in_it = json!({"model": CLAUDE, "max_tokens": 9, "container": "container_adas",
+        "messages": [{"role": "user", "content": "hi"}]});
+    let answer = asked(&site, &post("bob", "/v1/messages", &in_it), 404).await;
+    assert_eq!(answer.json()["error"]["message"], "no such container: container_adas");
+    let (answer, _) = site.ask(Reply::text("ok"), &post("ada", "/v1/messages", &in_it)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    site.ends().await;
+}
+
+/// The key that has what is referred to decides, among all targets of a model.
+#[tokio::test]
+async fn a_compaction_goes_to_whoever_has_the_response() {
+    let upstream = FakeUpstream::start().await;
+    let other = format!(
+        "[providers.other]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key_env = \"TEST_KEY\"\nresponses = true\n\
+         [models.pair]\ntargets = [\"other/gpt-other\", \"openai/gpt-test\"]\n",
+        upstream.base_url()
+    );
+    let gateway = Site::builder(&upstream, &other, "").start().await;
+    upstream.script(Reply::real());
+    let made = gateway.ask(&question(Api::Responses, GPT, false, json!({"input": "hello"}))).await;
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    for path in ["/v1/responses/compact", "/v1/responses/input_tokens"] {
+        for (earlier, provider) in [(json!(id), "openai"), (json!(null), "other")] {
+            let body = json!({"model": "pair", "previous_response_id": earlier, "input": "x"});
+            let answer = gateway.ask(&post("ada", path, body)).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            assert_eq!(answer.header("x-gateway-provider"), Some(provider), "{path}");
+        }
+    }
+    gateway.ends_quiet().await;
+}

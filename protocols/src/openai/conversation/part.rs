@@ -28,7 +28,7 @@ pub(super) fn parts<'a>(
         Kind::Array => elements(content, |index, part| {
             let at = at.element(index);
             require(&at, &part, Kind::Object)?;
-            if !read_part(&at, &part, &mut parts)? {
+            if !read_part(&at, &part, &mut parts, extras)? {
                 extras.push(extra(&at, &part));
             }
             Ok(())
@@ -38,18 +38,32 @@ pub(super) fn parts<'a>(
     Ok(parts)
 }
 
+/// The sorts of parts that have a place in the neutral form.
+const SORTS: [&str; 5] = ["text", "refusal", "image_url", "input_audio", "file"];
+
 /// Whether it was a part of a known sort, which is in `parts` then.
-fn read_part<'a>(at: &Path<'_>, part: &Value<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool, RequestFault> {
-    let (mut sort, mut cache_control) = (None, None);
+fn read_part<'a>(
+    at: &Path<'_>,
+    part: &Value<'a>,
+    parts: &mut Vec<Part<'a>>,
+    extras: &mut Vec<Extra<'a>>,
+) -> Result<bool, RequestFault> {
+    let (mut sort, mut cache_control, mut others) = (None, None, Vec::new());
     members(part, |name, value| {
         match name {
             "type" => sort = Some(text(&at.member(name), &value)?),
             "cache_control" if value.kind != Kind::Null => cache_control = Some(value.raw.into()),
-            _ => {}
+            // Sources that an earlier answer gave beside its text.
+            "annotations" | "citations" => {}
+            _ if value.is_blank() => {}
+            _ => others.push((name.to_owned(), value)),
         }
         Ok(())
     })?;
     let sort = sort.ok_or_else(|| at.member("type").expected("a string"))?;
+    let is_known = SORTS.contains(&&*sort);
+    let others = others.iter().filter(|(name, _)| is_known && *name != sort);
+    extras.extend(others.map(|(name, value)| extra(&at.member(name), value)));
     let at = at.member(&sort);
     let given = || named_like_its_sort(&at, part, &sort);
     let content = match &*sort {
@@ -58,9 +72,9 @@ fn read_part<'a>(at: &Path<'_>, part: &Value<'a>, parts: &mut Vec<Part<'a>>) -> 
             return Ok(true);
         }
         "refusal" => Content::Refusal(text(&at, &given()?)?),
-        "image_url" => image(&at, &given()?)?,
-        "input_audio" => sound(&at, &given()?)?,
-        "file" => file(&at, &given()?)?,
+        "image_url" => image(&at, &given()?, extras)?,
+        "input_audio" => sound(&at, &given()?, extras)?,
+        "file" => file(&at, &given()?, extras)?,
         _ => return Ok(false),
     };
     parts.push(Part { content, cache_control });
@@ -86,14 +100,19 @@ fn push_text<'a>(parts: &mut Vec<Part<'a>>, text: Cow<'a, str>, cache_control: O
 }
 
 /// `{"url": …, "detail": …}`; some clients write the address alone.
-fn image<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Content<'a>, RequestFault> {
+fn image<'a>(
+    at: &Path<'_>,
+    value: &Value<'a>,
+    extras: &mut Vec<Extra<'a>>,
+) -> Result<Content<'a>, RequestFault> {
     let mut url = value.as_text();
     let mut detail = None;
     members(value, |name, value| {
         match name {
             "url" => url = Some(text(&at.member(name), &value)?),
             "detail" => detail = value.as_text(),
-            _ => {}
+            _ if value.is_blank() => {}
+            _ => extras.push(extra(&at.member(name), &value)),
         }
         Ok(())
     })?;
@@ -107,13 +126,18 @@ fn image<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Content<'a>, RequestFau
 }
 
 /// `{"data": base64, "format": "wav" or "mp3"}`.
-fn sound<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Content<'a>, RequestFault> {
+fn sound<'a>(
+    at: &Path<'_>,
+    value: &Value<'a>,
+    extras: &mut Vec<Extra<'a>>,
+) -> Result<Content<'a>, RequestFault> {
     let (mut data, mut format) = (None, None);
     members(value, |name, value| {
         match name {
             "data" => data = Some(text(&at.member(name), &value)?),
             "format" => format = Some(text(&at.member(name), &value)?),
-            _ => {}
+            _ if value.is_blank() => {}
+            _ => extras.push(extra(&at.member(name), &value)),
         }
         Ok(())
     })?;
@@ -124,7 +148,11 @@ fn sound<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Content<'a>, RequestFau
 }
 
 /// `{"file_data": data URL or base64, "filename": …}` or `{"file_id": …}`.
-fn file<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Content<'a>, RequestFault> {
+fn file<'a>(
+    at: &Path<'_>,
+    value: &Value<'a>,
+    extras: &mut Vec<Extra<'a>>,
+) -> Result<Content<'a>, RequestFault> {
     let (mut data, mut id, mut name) = (None, None, None);
     members(value, |member, value| {
         if value.kind != Kind::Null {
@@ -132,7 +160,10 @@ fn file<'a>(at: &Path<'_>, value: &Value<'a>) -> Result<Content<'a>, RequestFaul
                 "file_data" => data = Some(text(&at.member(member), &value)?),
                 "file_id" => id = Some(text(&at.member(member), &value)?),
                 "filename" => name = Some(text(&at.member(member), &value)?),
-                _ => {}
+                // The media type, which the data's own address says as well.
+                "format" => {}
+                _ if value.is_blank() => {}
+                _ => extras.push(extra(&at.member(member), &value)),
             }
         }
         Ok(())
