@@ -65,8 +65,8 @@ pub async fn with_model(
 ) -> Result<Response, Fault> {
     let Passing { endpoint, is_free, key } = passing;
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
-    let mut resolved = resolved(exchange, client, Some(&named.name), false)?.alone();
-    served(&mut resolved.legs, endpoint)?;
+    let mut resolved = resolved(exchange, client, Some(&named.name), false)?.alone(&exchange.trail);
+    served(exchange, &mut resolved.legs, ProviderKind::OpenAi, endpoint)?;
     if !is_free {
         affordable(exchange, client, &mut resolved.legs)?;
     }
@@ -118,7 +118,7 @@ pub async fn without_model(
         owner = pinned(front, exchange, client, None, &batch.references).await?.owner();
     }
     let mut resolved = provider(exchange, client, owner.as_ref())?;
-    served(&mut resolved.legs, endpoint)?;
+    served(exchange, &mut resolved.legs, ProviderKind::OpenAi, endpoint)?;
     for (line, model) in batch.iter().flat_map(|batch| &batch.models) {
         check_line(exchange, client, &resolved, *line, model)?;
     }
@@ -355,13 +355,16 @@ fn content_type(exchange: &Exchange) -> &str {
     exchange.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json")
 }
 
-/// Only OpenAI's API has these: the targets that speak it are left.
-pub(super) fn served(legs: &mut Vec<Leg>, endpoint: &'static str) -> Result<(), Fault> {
+/// What only the API of one kind of provider has: the targets of that kind are left.
+pub(super) fn served(
+    exchange: &Exchange,
+    legs: &mut Vec<Leg>,
+    kind: ProviderKind,
+    endpoint: &'static str,
+) -> Result<(), Fault> {
     let first = legs.first().map(|leg| leg.provider.name.to_string());
-    legs.retain(|leg| match leg.provider.kind {
-        ProviderKind::OpenAi => true,
-        ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Echo => false,
-    });
+    let why = "the provider's kind does not have this endpoint";
+    resolve::retain(legs, &exchange.trail, why, |leg| leg.provider.kind == kind);
     match first {
         Some(provider) if legs.is_empty() => Err(Fault::NotServed { provider, endpoint }),
         _ => Ok(()),
