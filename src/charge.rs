@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use gateway_actors::dispatch::NotWritten;
 use gateway_actors::{
-    Admission, Blame, Booking, Dispatch, Ending, Failure, GatewayHandle, Lease, Refusal, Tried,
+    Admission, Blame, Booking, Dispatch, Ending, Failure, GatewayHandle, Lease, Refusal, Refused, Skipped,
+    Tried,
 };
 use gateway_limits::{Grade, Outcome, Price, Usage};
 use gateway_protocols::event::WholeAnswer;
@@ -111,7 +112,7 @@ impl Unattended {
 impl Charge {
     /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate. The request's trail is told how it ends.
     pub fn new(dispatch: Dispatch, prompt_tokens: u64, trail: Trail) -> Self {
-        let Dispatch { admission, lease, .. } = dispatch;
+        let Dispatch { admission, lease, skipped, .. } = dispatch;
         let told = Box::new(Told { trail, price: None, booking: Booking::NEVER_SENT });
         let between = Between {
             admission,
@@ -121,7 +122,7 @@ impl Charge {
             midway: Midway::default(),
             is_background: false,
         };
-        between.with(lease)
+        between.with(lease, &skipped)
     }
 
     /// Whom to call.
@@ -271,13 +272,13 @@ impl Charge {
     pub fn complete(self, reported: Option<Usage>, output: impl FnOnce() -> Usage) {
         let booking = match reported {
             Some(usage) if self.midway.unreported.total() > 0 => {
-                let Usage { output, reasoning, .. } = self.midway.unreported;
                 let usage = self.with_cached(usage);
-                // The beginning was prompt to whoever went on, and is answer to the client.
+                // The beginning was prompt to whoever went on, and is answer to the client. It is counted and not
+                // reported, so no more is moved than there is: the whole stays what was reported.
+                let beginning = self.midway.unreported.total().min(usage.input);
                 let usage = Usage {
-                    input: usage.input.saturating_sub(output),
-                    output: usage.output.saturating_add(output),
-                    reasoning: usage.reasoning.saturating_add(reasoning),
+                    input: usage.input - beginning,
+                    output: usage.output.saturating_add(beginning),
                     ..usage
                 };
                 Booking { attempts: self.attempts, ..Booking::counted(usage) }
@@ -347,13 +348,28 @@ impl Between {
         let Self { admission, told, prompt_tokens, attempts, midway, is_background } = self;
         let again = |admission| Self { admission, told, prompt_tokens, attempts, midway, is_background };
         match gateway.again(admission, priority, from, tried).await {
-            Ok(Dispatch { admission, lease, .. }) => Ok(again(admission).with(lease)),
-            Err((refused, admission)) => Err((refused.refusal, admission.map(again))),
+            Ok(Dispatch { admission, lease, skipped, .. }) => Ok(again(admission).with(lease, &skipped)),
+            Err((Refused { refusal, skipped, .. }, admission)) => {
+                let again = admission.map(again);
+                if let Some(between) = &again {
+                    between.skipped(&skipped);
+                }
+                Err((refusal, again))
+            }
+        }
+    }
+
+    /// Tells which targets could not be had.
+    fn skipped(&self, skipped: &[Skipped]) {
+        for Skipped { at, why } in skipped {
+            let target = self.admission.plan().at(*at).target.clone();
+            self.told.trail.note_once(Step::Dropped { target, why });
         }
     }
 
     /// The next attempt: with this lease.
-    fn with(self, lease: Lease) -> Charge {
+    fn with(self, lease: Lease, skipped: &[Skipped]) -> Charge {
+        self.skipped(skipped);
         let Self { admission, mut told, prompt_tokens, attempts, midway, is_background } = self;
         let attempts = attempts.saturating_add(1);
         told.price = admission.plan().at(lease.at()).price;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gateway_actors::{Candidate, Client, Memo, Plan, Refusal, Target, View};
+use gateway_actors::{Candidate, Client, Memo, Plan, Refusal, Skipped, Target, View};
 use gateway_limits::{Ask, Denied, Mode, Price};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -33,7 +33,7 @@ use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::limit_headers;
-use crate::resolve::{Leg, RetiredModel};
+use crate::resolve::{self, Leg, RetiredModel};
 use crate::respond;
 use crate::routes::Route;
 use crate::trail::Step;
@@ -145,14 +145,8 @@ fn affordable(exchange: &Exchange, client: &Client, legs: &mut Vec<Leg>) -> Resu
         return Ok(());
     }
     let unpriced = legs.first().map(|leg| leg.target.clone());
-    legs.retain(|leg| {
-        let is_priced = leg.capability.price.is_some();
-        if !is_priced {
-            let why = "it has no price, and the client a budget";
-            exchange.trail.note(Step::Dropped { target: leg.target.clone(), why });
-        }
-        is_priced
-    });
+    let why = "it has no price, and the client a budget";
+    resolve::retain(legs, &exchange.trail, why, |leg| leg.capability.price.is_some());
     match unpriced {
         Some(Target { provider, model }) if legs.is_empty() => {
             Err(Fault::NoPrice { provider: provider.to_string(), model: model.to_string() })
@@ -184,7 +178,11 @@ async fn dispatch(
     let admission = front.gateway.admit_with(client.id.clone(), ask, plan, memo);
     let queues = legs.iter().map(|leg| leg.provider.queue.wait).sum::<Duration>();
     let dispatch = match tokio::time::timeout(ADMISSION_WAIT + queues, admission).await {
-        Ok(answer) => answer?,
+        Ok(answer) => answer.inspect_err(|refused| {
+            for Skipped { at, why } in &refused.skipped {
+                exchange.trail.note(Step::Dropped { target: legs[*at].target.clone(), why });
+            }
+        })?,
         Err(_) => return Err(Refusal::Overloaded { actor: "the gateway" }.into()),
     };
     let (limits, would_refuse) = (dispatch.limits, dispatch.would_refuse);

@@ -1,7 +1,7 @@
 //! From the model that a caller names to the targets that may be called.
 //!
 //! Settings and the client's own defaults in, targets or a fault out; beside them only the date counts, for models
-//! that are retired. What it finds, the client may use.
+//! that are retired. What it finds, the client may use; what it leaves out, it tells the request's trail.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use jiff::tz::Offset;
 
 use crate::fault::Fault;
 use crate::settings::{Capability, Midstream, ProviderSettings, Retirement, Settings, Timeouts};
+use crate::trail::{Step, Trail};
 
 /// One target of a request, with what its call needs.
 #[derive(Debug, Clone)]
@@ -46,12 +47,28 @@ impl Resolved {
         &self.legs[0]
     }
 
-    /// The same with that target alone.
+    /// The same with that target alone, where the endpoint asks no other.
     #[must_use]
-    pub fn alone(mut self) -> Self {
-        self.legs.truncate(1);
+    pub fn alone(mut self, trail: &Trail) -> Self {
+        for other in self.legs.drain(1..) {
+            trail.note(Step::Dropped {
+                target: other.target,
+                why: "this endpoint asks the first target alone",
+            });
+        }
         self
     }
+}
+
+/// Leaves out the targets that do not fit, and tells why.
+pub fn retain(legs: &mut Vec<Leg>, trail: &Trail, why: &'static str, fits: impl Fn(&Leg) -> bool) {
+    legs.retain(|leg| {
+        let fits = fits(leg);
+        if !fits {
+            trail.note(Step::Dropped { target: leg.target.clone(), why });
+        }
+        fits
+    });
 }
 
 /// A model that its provider has given up, or is about to.
@@ -83,6 +100,16 @@ pub struct Asker<'a> {
     pub client: &'a Client,
     /// The provider whose model patterns come first, if the surface has one: `/openai/v1` is Groq's.
     pub home: Option<&'static str>,
+    /// Where it is told which targets are left out and why; `None` where nobody is to be asked.
+    pub trail: Option<&'a Trail>,
+}
+
+impl Asker<'_> {
+    fn dropped(&self, target: &Target, why: &'static str) {
+        if let Some(trail) = self.trail {
+            trail.note(Step::Dropped { target: target.clone(), why });
+        }
+    }
 }
 
 /// The provider that `/openai/v1` belongs to.
@@ -98,7 +125,7 @@ pub fn model(settings: &Settings, asker: Asker<'_>, name: &str) -> Result<Resolv
     }
     let targets =
         find(settings, asker.home, name).ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?;
-    checked(settings, asker.client, name, targets)
+    checked(settings, asker, name, targets)
 }
 
 /// Finds the target of a seed request, which may name a provider, a model, both or neither.
@@ -107,7 +134,7 @@ pub fn model(settings: &Settings, asker: Asker<'_>, name: &str) -> Result<Resolv
 /// As [`model`]; `Ok(Err(missing))` names the member that is missing or unknown, for a validation fault.
 pub fn seed(
     settings: &Settings,
-    client: &Client,
+    asker: Asker<'_>,
     provider: Option<&str>,
     name: Option<&str>,
 ) -> Result<Result<Resolved, Missing>, Fault> {
@@ -117,13 +144,14 @@ pub fn seed(
     if let Some(name) = name
         && let Some(targets) = alias(settings, name)
     {
-        return checked(settings, client, name, targets).map(Ok);
+        return checked(settings, asker, name, targets).map(Ok);
     }
+    let client = asker.client;
     let default = || client.default_provider.as_deref().or(settings.default_provider.as_deref());
     let provider = match (provider, name) {
         (Some(provider), _) => provider,
         (None, Some(name)) => match pattern(settings, None, name).or_else(|| prefixed(settings, name)) {
-            Some(target) => return checked(settings, client, name, vec![target]).map(Ok),
+            Some(target) => return checked(settings, asker, name, vec![target]).map(Ok),
             None => default().ok_or_else(|| Fault::UnknownModel { model: name.to_owned() })?,
         },
         (None, None) => match default() {
@@ -144,7 +172,7 @@ pub fn seed(
             None => return Ok(Err(Missing::Model)),
         },
     };
-    checked(settings, client, model, targets).map(Ok)
+    checked(settings, asker, model, targets).map(Ok)
 }
 
 /// What a seed request lacks.
@@ -217,7 +245,12 @@ fn retirement_of<'s>(settings: &'s Settings, target: &Target) -> Option<&'s Reti
 }
 
 /// The targets with what replaces those that are retired, and the first of these.
-fn living(settings: &Settings, name: &str, targets: Vec<Target>) -> (Vec<Target>, Option<RetiredModel>) {
+fn living(
+    settings: &Settings,
+    asker: Asker<'_>,
+    name: &str,
+    targets: Vec<Target>,
+) -> (Vec<Target>, Option<RetiredModel>) {
     let note = |model: &str, retirement: &Retirement, is_replaced: bool| RetiredModel {
         model: model.to_owned(),
         since: retirement.since,
@@ -236,6 +269,9 @@ fn living(settings: &Settings, name: &str, targets: Vec<Target>) -> (Vec<Target>
         };
         let instead = retirement.replacement_on(today()).and_then(|name| replacement(settings, name));
         retired.get_or_insert_with(|| note(&target.model, retirement, instead.is_some()));
+        if instead.is_some() {
+            asker.dropped(&target, "it is retired, and another model stands in for it");
+        }
         living.extend(instead.unwrap_or_else(|| vec![target]));
     }
     (living, retired)
@@ -264,23 +300,26 @@ fn prefixed(settings: &Settings, name: &str) -> Option<Target> {
 /// What the client may use, and what can be called at all; where nothing is left, why not the first.
 fn checked(
     settings: &Settings,
-    client: &Client,
+    asker: Asker<'_>,
     name: &str,
     targets: Vec<Target>,
 ) -> Result<Resolved, Fault> {
-    let (targets, retired) = living(settings, name, targets);
+    let (targets, retired) = living(settings, asker, name, targets);
     let entry = settings.models.get(name);
     let mut legs = Vec::with_capacity(targets.len());
     let mut first_fault = None;
     for target in targets {
-        match leg(settings, client, name, target) {
+        match leg(settings, asker.client, name, &target) {
             Ok(mut leg) => {
                 if let Some(entry) = entry {
                     leg.timeouts = leg.timeouts.overridden_by(&entry.timeouts);
                 }
                 legs.push(leg);
             }
-            Err(fault) => drop(first_fault.get_or_insert(fault)),
+            Err((fault, why)) => {
+                asker.dropped(&target, why);
+                first_fault.get_or_insert(fault);
+            }
         }
     }
     if legs.is_empty() {
@@ -289,21 +328,29 @@ fn checked(
     Ok(Resolved { legs, midstream: entry.map(|entry| entry.midstream).unwrap_or_default(), retired })
 }
 
-fn leg(settings: &Settings, client: &Client, name: &str, target: Target) -> Result<Leg, Fault> {
+/// What a target's call needs; else what the caller is told, and why the target is left out.
+fn leg(
+    settings: &Settings,
+    client: &Client,
+    name: &str,
+    target: &Target,
+) -> Result<Leg, (Fault, &'static str)> {
     let Some(provider) = settings.providers.get(&target.provider) else {
-        return Err(Fault::UnknownModel { model: name.to_owned() });
+        return Err((Fault::UnknownModel { model: name.to_owned() }, "there is no such provider"));
     };
     if !client.may_use_provider(&target.provider) {
-        return Err(Fault::ProviderNotAllowed { provider: target.provider.to_string() });
+        let fault = Fault::ProviderNotAllowed { provider: target.provider.to_string() };
+        return Err((fault, "the client may not use the provider"));
     }
-    if !may_use_model(client, &target) {
-        return Err(Fault::ModelNotAllowed { model: name.to_owned() });
+    if !may_use_model(client, target) {
+        return Err((Fault::ModelNotAllowed { model: name.to_owned() }, "the client may not use the model"));
     }
     if !provider.can_be_called() {
         let cure = provider.keys.first().map(|key| key.source.to_string()).unwrap_or_default();
-        return Err(Fault::NoKey { provider: provider.name.to_string(), cure });
+        let fault = Fault::NoKey { provider: provider.name.to_string(), cure };
+        return Err((fault, "the provider has no key"));
     }
-    Ok(to(settings, target, provider))
+    Ok(to(settings, target.clone(), provider))
 }
 
 fn to(settings: &Settings, target: Target, provider: &Arc<ProviderSettings>) -> Leg {

@@ -233,6 +233,13 @@ impl Trail {
         state.steps.push(Noted { at, step });
     }
 
+    /// Writes a step down, unless it was before: what is found out again at each attempt.
+    pub fn note_once(&self, step: Step) {
+        if !self.record.read(|steps, _| steps.iter().any(|noted| noted.step == step)) {
+            self.note(step);
+        }
+    }
+
     /// The `traceparent` for the upstream of the attempt that was noted last ([`Step::Leased`]): its parent is our
     /// span of that attempt. `None` where no traces are exported; then the caller's own passes unchanged.
     pub fn traceparent(&self) -> Option<HeaderValue> {

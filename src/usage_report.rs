@@ -47,7 +47,7 @@ struct Numbers {
     cost: u64,
     /// Requests of models without a price, which `cost` knows nothing of.
     unpriced: u64,
-    /// Attempts that upstreams failed, whatever became of their requests.
+    /// Attempts that upstreams failed and may bill, whatever became of their requests.
     failed_attempts: u64,
     /// Tokens that upstreams may bill for them, and what these cost in pico-dollars.
     lost_tokens: u64,

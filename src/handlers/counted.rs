@@ -46,7 +46,7 @@ pub async fn messages(
         tokens,
         member: "input_tokens",
     };
-    count(front, exchange, client, resolved.alone(), counting, renamed, in_flight).await
+    count(front, exchange, client, resolved.alone(&exchange.trail), counting, renamed, in_flight).await
 }
 
 /// How something is counted.
@@ -114,5 +114,5 @@ pub(super) async fn gemini(
         member: "totalTokens",
     };
     let body = request.rewrite(&resolved.first().target.model);
-    count(front, exchange, client, resolved.alone(), counting, body, in_flight).await
+    count(front, exchange, client, resolved.alone(&exchange.trail), counting, body, in_flight).await
 }

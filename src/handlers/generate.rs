@@ -18,7 +18,7 @@ use crate::call::ReadWhole;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front};
 use crate::request_id::RequestId;
-use crate::resolve::{self, Leg, Missing, Resolved};
+use crate::resolve::{self, Asker, Leg, Missing, Resolved};
 use crate::respond;
 use crate::surface::{self, Asked, Outgoing, Upstream};
 use crate::trail::Step;
@@ -42,7 +42,8 @@ pub async fn generate(
 ) -> Result<Response, Fault> {
     let request = GenerateRequest::read(body.bytes()).map_err(Fault::Validation)?;
     let (provider, model) = (request.provider.as_deref(), request.model.as_deref());
-    let resolved = resolve::seed(&exchange.live.settings, client, provider, model)?
+    let asker = Asker { client, home: None, trail: Some(&exchange.trail) };
+    let resolved = resolve::seed(&exchange.live.settings, asker, provider, model)?
         .map_err(|missing| missing_member(missing, provider))?;
     let asked_model = model.unwrap_or(&resolved.first().target.model).into();
     exchange.trail.note(Step::Asked { model: asked_model, stream: false });

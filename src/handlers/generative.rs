@@ -36,7 +36,8 @@ pub async fn chat(
     let asked = Asked::Chat(ChatRequest::read(body.bytes())?);
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
-    let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
+    let key =
+        pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved, &exchange.trail)?;
     let question = Question { asked, endpoint: CHAT, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -52,7 +53,8 @@ pub async fn messages(
     let asked = Asked::Messages(MessagesRequest::read(body.bytes())?);
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
-    let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
+    let key =
+        pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved, &exchange.trail)?;
     let question = Question { asked, endpoint: MESSAGES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -71,7 +73,8 @@ pub async fn responses(
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
     let earlier = earlier.as_deref().map(|id| ("response", id));
-    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
+    let key =
+        pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved, &exchange.trail)?;
     let question = Question { asked, endpoint: RESPONSES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -100,7 +103,8 @@ pub async fn gemini(
     let asked = Asked::Gemini { request, model, stream, sse };
     let mut resolved = resolved(exchange, client, asked.model(), asked.stream())?;
     let referred = references(&mut resolved, asked.protocol(), body.bytes())?;
-    let key = pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved)?;
+    let key =
+        pinned(front, exchange, client, None, &referred).await?.key_at(&mut resolved, &exchange.trail)?;
     let question = Question { asked, endpoint: MESSAGES, key, body };
     ask::answer(front, exchange, client, resolved, question, in_flight).await
 }
@@ -118,7 +122,8 @@ pub(super) fn resolved(
         exchange.trail.note(Step::Asked { model: name.into(), stream });
     }
     let home = exchange.path.starts_with("/openai/").then_some(GROQ);
-    let resolved = resolve::model(&exchange.live.settings, Asker { client, home }, name)?;
+    let asker = Asker { client, home, trail: Some(&exchange.trail) };
+    let resolved = resolve::model(&exchange.live.settings, asker, name)?;
     note_targets(exchange, &resolved.legs);
     Ok(resolved)
 }

@@ -30,6 +30,7 @@ use crate::surface::EVENT_MAX;
 use super::ask::{Flow, Sent, course, owner, passed_upstream, relay, request};
 use super::generative::resolved;
 use super::kept::{self, Kept, Replay, owned, pinned, without_shared};
+use super::passed::served;
 use super::{Asking, Cap, Dispatched, affordable, cap, dispatch};
 
 /// The endpoint's name, as the ledger has it.
@@ -52,9 +53,10 @@ pub async fn create(
     let request = InteractionRequest::read(body.bytes())?;
     let earlier = request.previous_interaction_id().map(|id| (WHAT, id));
     let mut resolved = resolved(exchange, client, request.model(), request.stream())?;
-    served(&mut resolved.legs)?;
+    served(exchange, &mut resolved.legs, ProviderKind::Gemini, ENDPOINT)?;
     let referred = without_shared(&mut resolved.legs, referenced::references(body.bytes())?);
-    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
+    let key =
+        pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved, &exchange.trail)?;
     let Resolved { mut legs, retired, .. } = resolved;
     affordable(exchange, client, &mut legs)?;
     let caps = legs
@@ -161,18 +163,5 @@ fn query(exchange: &Exchange) -> String {
     match query.finish() {
         query if query.is_empty() => query,
         query => format!("?{query}"),
-    }
-}
-
-/// Only Gemini's API has these: the targets that speak it are left.
-fn served(legs: &mut Vec<Leg>) -> Result<(), Fault> {
-    let first = legs.first().map(|leg| leg.provider.name.to_string());
-    legs.retain(|leg| match leg.provider.kind {
-        ProviderKind::Gemini => true,
-        ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::Echo => false,
-    });
-    match first {
-        Some(provider) if legs.is_empty() => Err(Fault::NotServed { provider, endpoint: ENDPOINT }),
-        _ => Ok(()),
     }
 }

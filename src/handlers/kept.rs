@@ -25,6 +25,7 @@ use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{self, Leg, Resolved};
 use crate::surface::{self, EVENT_MAX};
+use crate::trail::Trail;
 
 use super::ask::{Fixed, Flow, Sent, course, once, relay, request, upstream_method};
 use super::passed::{self, Passing};
@@ -95,9 +96,10 @@ impl Pin {
     ///
     /// # Errors
     /// None of the request's targets is there.
-    pub(super) fn key_at(self, resolved: &mut Resolved) -> Result<Option<Arc<str>>, Fault> {
+    pub(super) fn key_at(self, resolved: &mut Resolved, trail: &Trail) -> Result<Option<Arc<str>>, Fault> {
         let Some((owner, unknown)) = self.0 else { return Ok(None) };
-        resolved.legs.retain(|leg| leg.target.provider == owner.provider);
+        let why = "another provider has what the request refers to";
+        resolve::retain(&mut resolved.legs, trail, why, |leg| leg.target.provider == owner.provider);
         if resolved.legs.is_empty() { Err(unknown) } else { Ok(Some(owner.key)) }
     }
 

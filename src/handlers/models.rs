@@ -108,9 +108,10 @@ async fn usable(front: &Front, exchange: &Exchange, client: &Client) -> BTreeMap
     };
     let asked = join_all(mine().map(|provider| front.model_list.of(live, provider))).await;
     let home = exchange.path.starts_with("/openai/").then_some(GROQ);
+    let asker = Asker { client, home, trail: None };
     let mut usable = BTreeMap::new();
     for (name, entry) in settings.models.iter().filter(|(_, entry)| !entry.targets.is_empty()) {
-        if resolve::model(settings, Asker { client, home }, name).is_ok()
+        if resolve::model(settings, asker, name).is_ok()
             && let Some(target) = entry.targets.first()
         {
             usable.insert(name.to_string(), target.provider.to_string());
@@ -124,7 +125,7 @@ async fn usable(front: &Front, exchange: &Exchange, client: &Client) -> BTreeMap
                 continue;
             }
             // The bare name where it leads here, else with the provider before it.
-            let is_bare = resolve::model(settings, Asker { client, home }, model)
+            let is_bare = resolve::model(settings, asker, model)
                 .is_ok_and(|resolved| resolved.first().target == target);
             let name = if is_bare { model.to_owned() } else { format!("{}/{model}", provider.name) };
             usable.entry(name).or_insert_with(|| provider.name.to_string());

@@ -66,17 +66,18 @@ pub async fn with_model(
     let Passing { endpoint, is_free, earlier } = passing;
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
     let mut resolved = resolved(exchange, client, Some(&named.name), false)?;
-    served(&mut resolved.legs, endpoint)?;
+    served(exchange, &mut resolved.legs, ProviderKind::OpenAi, endpoint)?;
     let is_json = content_type(exchange).trim_start().starts_with("application/json");
     // A form holds what it means.
     let referred = if is_json { referenced::references(body.bytes())? } else { Vec::new() };
     let referred = without_shared(&mut resolved.legs, referred);
     let earlier = earlier.as_deref().map(|id| ("response", id));
-    let key = pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved)?;
+    let key =
+        pinned(front, exchange, client, earlier, &referred).await?.key_at(&mut resolved, &exchange.trail)?;
     if !is_free {
         affordable(exchange, client, &mut resolved.legs)?;
     }
-    let resolved = resolved.alone();
+    let resolved = resolved.alone(&exchange.trail);
     let asking = Asking {
         endpoint,
         // A form holds pictures and sound, of which nobody knows the tokens before the answer.
@@ -126,7 +127,7 @@ pub async fn without_model(
         owner = pinned(front, exchange, client, None, &referred).await?.owner();
     }
     let mut resolved = provider(exchange, client, owner.as_ref())?;
-    served(&mut resolved.legs, endpoint)?;
+    served(exchange, &mut resolved.legs, ProviderKind::OpenAi, endpoint)?;
     for (line, model) in batch.iter().flat_map(|batch| &batch.models) {
         check_line(exchange, client, &resolved, *line, model)?;
     }
@@ -363,13 +364,16 @@ fn content_type(exchange: &Exchange) -> &str {
     exchange.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json")
 }
 
-/// Only OpenAI's API has these: the targets that speak it are left.
-pub(super) fn served(legs: &mut Vec<Leg>, endpoint: &'static str) -> Result<(), Fault> {
+/// What only the API of one kind of provider has: the targets of that kind are left.
+pub(super) fn served(
+    exchange: &Exchange,
+    legs: &mut Vec<Leg>,
+    kind: ProviderKind,
+    endpoint: &'static str,
+) -> Result<(), Fault> {
     let first = legs.first().map(|leg| leg.provider.name.to_string());
-    legs.retain(|leg| match leg.provider.kind {
-        ProviderKind::OpenAi => true,
-        ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Echo => false,
-    });
+    let why = "the provider's kind does not have this endpoint";
+    resolve::retain(legs, &exchange.trail, why, |leg| leg.provider.kind == kind);
     match first {
         Some(provider) if legs.is_empty() => Err(Fault::NotServed { provider, endpoint }),
         _ => Ok(()),

@@ -17,6 +17,7 @@ use crate::charge::Charge;
 use crate::fault::Fault;
 use crate::front::{Exchange, Front, InFlight};
 use crate::resolve::{Leg, Resolved};
+use crate::settings::ProviderKind;
 use crate::surface::EVENT_MAX;
 
 use super::ask::{Flow, Sent, course, passed_upstream, relay, request};
@@ -35,7 +36,7 @@ pub async fn embeddings(
     const ENDPOINT: &str = "embeddings";
     let request = EmbeddingsRequest::read(body.bytes())?;
     let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model(), false)?;
-    served(&mut legs, ENDPOINT)?;
+    served(exchange, &mut legs, ProviderKind::OpenAi, ENDPOINT)?;
     affordable(exchange, client, &mut legs)?;
     let prompt_tokens = request.prompt_tokens();
     let asking = Asking { endpoint: ENDPOINT, prompt_tokens, output_tokens: &[0], is_free: false, key: None };
@@ -80,7 +81,7 @@ pub async fn completions(
     const ENDPOINT: &str = "completions";
     let request = CompletionsRequest::read(body.bytes())?;
     let Resolved { mut legs, retired, .. } = resolved(exchange, client, request.model(), request.stream())?;
-    served(&mut legs, ENDPOINT)?;
+    served(exchange, &mut legs, ProviderKind::OpenAi, ENDPOINT)?;
     affordable(exchange, client, &mut legs)?;
     let caps =
         legs.iter().map(|leg| cap(client, request.output_cap(), leg.capability.max_output, "max_tokens"));

@@ -66,7 +66,7 @@ fn called(resolved: &Resolved) -> String {
 }
 
 fn found(settings: &Settings, home: Option<&'static str>, name: &str) -> Result<String, Fault> {
-    model(settings, Asker { client: &client(), home }, name).map(|resolved| called(&resolved))
+    model(settings, Asker { client: &client(), home, trail: None }, name).map(|resolved| called(&resolved))
 }
 
 fn found_by_seed(
@@ -75,7 +75,7 @@ fn found_by_seed(
     provider: Option<&str>,
     name: Option<&str>,
 ) -> Result<String, String> {
-    match seed(settings, client, provider, name) {
+    match seed(settings, Asker { client, home: None, trail: None }, provider, name) {
         Ok(Ok(resolved)) => Ok(called(&resolved)),
         Ok(Err(missing)) => Err(format!("{missing:?}")),
         Err(fault) => Err(fault.to_string()),
@@ -101,7 +101,7 @@ fn an_alias_goes_before_everything_else() {
 #[test]
 fn an_entry_without_targets_stands_for_itself() {
     let settings = settings_with("[models.\"gpt-4o\"]\ntimeouts = {first_token = \"3s\"}\n", &[]);
-    let resolved = model(&settings, Asker { client: &client(), home: None }, "gpt-4o").unwrap();
+    let resolved = model(&settings, Asker { client: &client(), home: None, trail: None }, "gpt-4o").unwrap();
     assert_eq!(called(&resolved), "openai gpt-4o");
     assert_eq!(resolved.first().timeouts.first_token, Duration::from_secs(3));
     assert_eq!(resolved.first().timeouts.answer, resolved.first().provider.timeouts.answer);
@@ -177,7 +177,9 @@ fn a_name_that_could_climb_a_path_or_break_a_line_is_none() {
         let fault = found(&settings, None, bad).unwrap_err();
         assert!(matches!(fault, Fault::BadModelName), "{bad:?}: {fault}");
         for provider in [None, Some("openai")] {
-            let fault = seed(&settings, &client, provider, Some(bad)).unwrap_err();
+            let fault =
+                seed(&settings, Asker { client: &client, home: None, trail: None }, provider, Some(bad))
+                    .unwrap_err();
             assert!(matches!(fault, Fault::BadModelName), "{bad:?}: {fault}");
         }
     }
@@ -256,8 +258,11 @@ fn with_neither_provider_nor_default_the_provider_is_missing() {
 fn what_the_client_may_not_use_is_refused_by_name_also_behind_an_alias() {
     let settings = settings_with("[models.fast]\ntargets = [\"groq/llama-3\"]\n", &[]);
     let only_openai = Client { allowed_providers: ["openai"].iter().collect(), ..client() };
-    let fault =
-        |name| model(&settings, Asker { client: &only_openai, home: None }, name).unwrap_err().to_string();
+    let fault = |name| {
+        model(&settings, Asker { client: &only_openai, home: None, trail: None }, name)
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(fault("fast"), "Client does not have permission to use provider: groq");
     assert_eq!(fault("groq/whatever"), "Client does not have permission to use provider: groq");
     let by_seed = found_by_seed(&settings, &only_openai, Some("groq"), None).unwrap_err();
@@ -268,7 +273,8 @@ fn what_the_client_may_not_use_is_refused_by_name_also_behind_an_alias() {
         let limited = Client { allowed_models: globs, ..client() };
         move |name: &str| {
             let settings = self::settings_with("[models.fast]\ntargets = [\"groq/llama-3\"]\n", &[]);
-            model(&settings, Asker { client: &limited, home: None }, name).map(|resolved| called(&resolved))
+            model(&settings, Asker { client: &limited, home: None, trail: None }, name)
+                .map(|resolved| called(&resolved))
         }
     };
     let llamas = globs(&["llama-*"]);
@@ -291,7 +297,8 @@ fn a_provider_without_a_key_is_found_and_says_which_variable_to_set() {
     assert_eq!(provider, "keyless");
     assert!(cure.contains("KEYLESS_KEY"), "{cure}");
     let closed = Client { allowed_providers: ["openai"].iter().collect(), ..client() };
-    let fault = model(&settings, Asker { client: &closed, home: None }, "keyless-1").unwrap_err();
+    let fault =
+        model(&settings, Asker { client: &closed, home: None, trail: None }, "keyless-1").unwrap_err();
     assert!(matches!(fault, Fault::ProviderNotAllowed { .. }), "who may not use it learns no more");
 }
 
@@ -302,8 +309,9 @@ fn the_clocks_are_the_providers_with_the_aliass_in_their_place() {
          [providers.groq.timeouts]\nfirst_token = \"7s\"\nanswer = \"8s\"\n",
         &[],
     );
-    let timeouts =
-        |name| model(&settings, Asker { client: &client(), home: None }, name).unwrap().first().timeouts;
+    let timeouts = |name| {
+        model(&settings, Asker { client: &client(), home: None, trail: None }, name).unwrap().first().timeouts
+    };
     assert_eq!(timeouts("llama-3").first_token, Duration::from_secs(7));
     assert_eq!(timeouts("fast").first_token, Duration::from_secs(3));
     assert_eq!(timeouts("fast").answer, Duration::from_secs(8));
@@ -326,8 +334,8 @@ proptest! {
             ..client()
         };
         SETTINGS.with(|settings| {
-            let by_seed = seed(settings, &limited, provider.as_deref(), Some(&name));
-            let by_name = [None, Some(GROQ)].map(|home| model(settings, Asker { client: &limited, home }, &name));
+            let by_seed = seed(settings, Asker { client: &limited, home: None, trail: None }, provider.as_deref(), Some(&name));
+            let by_name = [None, Some(GROQ)].map(|home| model(settings, Asker { client: &limited, home, trail: None }, &name));
             for resolved in by_seed.into_iter().flatten().chain(by_name.into_iter().flatten()) {
                 prop_assert!(resolved.first().provider.name.as_ref() != "groq");
                 prop_assert!(may_use_model(&limited, &resolved.first().target));

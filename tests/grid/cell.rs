@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub enum Midstream {
     Error,
     Restart,
+    Continue,
 }
 
 impl Midstream {
@@ -31,6 +32,7 @@ impl Midstream {
         match self {
             Self::Error => "error",
             Self::Restart => "restart",
+            Self::Continue => "continue",
         }
     }
 }
@@ -128,15 +130,21 @@ impl Upstreams {
         });
         let own = texts.clone();
         fallback.decide(move |seen| {
-            if cell.fault == Fault::CutAndNoPrefill && ends_with_an_answer(seen) {
-                return Some(Reply::error(400));
-            }
             if cell.fault == Fault::ContentFilter {
                 return Some(Reply::blocked());
             }
-            // The same text, in other pieces.
             let words = own.words(number_in(seen.body())?);
-            Some(Reply::stream(words.chunks(7).map(<[String]>::concat)))
+            let text = words.concat();
+            match beginning(seen) {
+                Some(_) if cell.fault == Fault::CutAndNoPrefill => Some(Reply::error(400)),
+                // What follows the beginning; to go on from anything else is nothing that it can do.
+                Some(beginning) => Some(match text.strip_prefix(beginning.as_str()) {
+                    Some(rest) if !beginning.is_empty() => Reply::stream(pieces(rest)),
+                    _ => Reply::error(400),
+                }),
+                // The same text, in other pieces.
+                None => Some(Reply::stream(words.chunks(7).map(<[String]>::concat))),
+            }
         });
         Self { primary, fallback }
     }
@@ -156,12 +164,19 @@ impl Upstreams {
     }
 }
 
-/// Whether a chat request ends in the beginning of its own answer.
-fn ends_with_an_answer(seen: &Seen) -> bool {
-    seen.json()["messages"]
-        .as_array()
-        .and_then(|list| list.last())
-        .is_some_and(|last| last["role"] == "assistant")
+/// The beginning of its own answer that a chat request ends in, if it does.
+fn beginning(seen: &Seen) -> Option<String> {
+    let request = seen.json();
+    let last = request["messages"].as_array()?.last().filter(|last| last["role"] == "assistant")?;
+    let text = |content: &serde_json::Value| content.as_str().map(str::to_owned);
+    text(&last["content"])
+        .or_else(|| last["content"].as_array()?.iter().map(|part| text(&part["text"])).collect())
+}
+
+/// A text in pieces of so many characters.
+fn pieces(text: &str) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    characters.chunks(23).map(|piece| piece.iter().collect()).collect()
 }
 
 async fn start_gateway(cell: Cell, upstreams: &Upstreams) -> TestGateway {
@@ -189,7 +204,8 @@ async fn start_gateway(cell: Cell, upstreams: &Upstreams) -> TestGateway {
         cooling_max = ms(15),
         fallback = upstreams.fallback.base_url(),
     );
-    TestGateway::with(&upstreams.fallback).toml(&toml).metered("ada").start().await
+    let models = "[fallback.\"gpt-fallback\"]\ntakes_prefill = true\n";
+    TestGateway::with(&upstreams.fallback).toml(&toml).models(models).metered("ada").start().await
 }
 
 /// One question and what came of it.

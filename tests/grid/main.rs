@@ -60,9 +60,17 @@ fn cells() -> Vec<Cell> {
         for api in Api::ALL {
             for clients in LOADS {
                 // Nothing of an answer that is not streamed is out before all of it is.
-                let shapes =
-                    [(false, Midstream::Error), (true, Midstream::Error), (true, Midstream::Restart)];
-                for (stream, midstream) in shapes.into_iter().filter(|shape| fault.applies(api, shape.0)) {
+                let shapes = [
+                    (false, Midstream::Error),
+                    (true, Midstream::Error),
+                    (true, Midstream::Restart),
+                    (true, Midstream::Continue),
+                ];
+                // To go on with a stream takes one that has begun.
+                let applies = |(stream, midstream): &(bool, Midstream)| {
+                    fault.applies(api, *stream) && (*midstream != Midstream::Continue || fault.breaks_off())
+                };
+                for (stream, midstream) in shapes.into_iter().filter(applies) {
                     cells.push(Cell { fault, stream, api, clients, midstream });
                 }
             }
@@ -76,7 +84,12 @@ fn cells() -> Vec<Cell> {
 /// The verdict that a cell must have. A better one is no fault: an upstream that was slow for another reason is not
 /// asked, and the fallback has answered.
 fn expected(cell: &Cell) -> Verdict {
-    let is_lost = cell.stream && cell.midstream == Midstream::Error && cell.fault.breaks_off();
+    let is_mended = match cell.midstream {
+        Midstream::Error => false,
+        Midstream::Restart => true,
+        Midstream::Continue => cell.fault != Fault::CutAndNoPrefill,
+    };
+    let is_lost = cell.stream && cell.fault.breaks_off() && !is_mended;
     if is_lost { Verdict::CleanError } else { Verdict::Right }
 }
 

@@ -36,6 +36,7 @@ fn row(fault: Fault, stream: bool, results: &[(Cell, Outcome)]) -> Option<String
     };
     let error = worst(of_row(Some(Midstream::Error)))?;
     let restart = worst(of_row(Some(Midstream::Restart))).unwrap_or(error);
+    let go_on = worst(of_row(Some(Midstream::Continue)));
     let attempts = of_row(None).map(|outcome| outcome.attempts).max().unwrap_or_default();
     let times = |clients: usize| {
         let cells = results
@@ -48,11 +49,12 @@ fn row(fault: Fault, stream: bool, results: &[(Cell, Outcome)]) -> Option<String
     };
     let [one, many] = LOADS.map(times);
     Some(format!(
-        "| {} | {} | {} | {} | {attempts} | {} | {} |\n",
+        "| {} | {} | {} | {} | {} | {attempts} | {} | {} |\n",
         fault.name(),
         if stream { "streamed" } else { "whole" },
         word(error),
         word(restart),
+        go_on.map_or("–", word),
         one?,
         many?,
     ))
@@ -61,8 +63,8 @@ fn row(fault: Fault, stream: bool, results: &[(Cell, Outcome)]) -> Option<String
 /// Writes it into a page.
 pub fn write(page: &Path, results: &[(Cell, Outcome)]) {
     let mut table = String::from(
-        "| fault | answer | `midstream = \"error\"` | `\"restart\"` | attempts, at most | one client: p50 / max | fifty: p50 / max |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| fault | answer | `midstream = \"error\"` | `\"restart\"` | `\"continue\"` | attempts, at most | one client: p50 / max | fifty: p50 / max |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for fault in Fault::ALL {
         for stream in [false, true] {

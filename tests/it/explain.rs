@@ -1,5 +1,7 @@
 //! Why a request was answered so: its trail, the list of the last requests, and the live view.
 
+mod dropped;
+
 use gateway_testkit::events::Event;
 use gateway_testkit::raw_client::Request;
 use gateway_testkit::test_gateway::chat_with;

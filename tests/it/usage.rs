@@ -91,10 +91,10 @@ total                     3    430     600      38         20    1088  0.0015247
 
 /// The same as CSV.
 const CSV: &str = "\
-client,model,requests,failed_requests,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,tokens,usd,requests_without_price
-ada,gpt-cheap,1,0,10,0,0,3,0,13,0.0000017,0
-ada,gpt-dear,1,0,400,600,0,30,20,1050,0.00152,0
-bob,gpt-cheap,1,0,20,0,0,5,0,25,0.000003,0
+client,model,requests,failed_requests,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens,tokens,usd,requests_without_price,failed_attempts,failed_attempt_tokens,failed_attempt_usd
+ada,gpt-cheap,1,0,10,0,0,3,0,13,0.0000017,0,0,0,0.00
+ada,gpt-dear,1,0,400,600,0,30,20,1050,0.00152,0,0,0,0.00
+bob,gpt-cheap,1,0,20,0,0,5,0,25,0.000003,0,0,0,0.00
 ";
 
 #[cfg(unix)]
@@ -116,6 +116,7 @@ async fn the_command_tells_what_was_used_while_the_gateway_runs_and_after_its_en
                 "client": "ada", "model": "gpt-dear", "requests": 1, "failed_requests": 0,
                 "input_tokens": 400, "cached_input_tokens": 600, "cache_write_tokens": 0, "output_tokens": 30,
                 "reasoning_tokens": 20, "tokens": 1_050, "usd": 0.00152, "requests_without_price": 0,
+                "failed_attempts": 0, "failed_attempt_tokens": 0, "failed_attempt_usd": 0.0,
             })
         );
         assert_eq!((&json["total"]["requests"], &json["total"]["usd"]), (&json!(3), &json!(0.0015247)));

@@ -88,7 +88,7 @@ pub struct UsageRow {
     pub cost_pico: u64,
     /// Of the requests, those for which a model has no price: what they cost is not in the sum.
     pub unpriced_requests: u64,
-    /// Attempts that upstreams failed, whatever became of their requests: each counts where it failed.
+    /// Attempts that upstreams failed and may bill, whatever became of their requests: each counts where it failed.
     pub failed_attempts: u64,
     /// Tokens that upstreams may have used for these. No client is charged for them, but for the beginning of a
     /// stream that nobody ended.

@@ -64,10 +64,9 @@ pub(super) async fn patch(
     id: &str,
     body: &BufferedBody,
 ) -> Result<Response, Fault> {
-    let id = client_id(id)?;
     let patch = text(body).map_err(ChangeFault::from)?.to_owned();
-    let own = id.clone();
-    let patched = changed(front, &author, move |files, now| files.patch(&own, &patch, now)).await?;
+    let (id, patched) =
+        changed_client(front, &author, id, move |files, id, now| files.patch(id, &patch, now)).await?;
     let (status, mut shown) = in_force(front, author).await;
     shown.insert("id".to_owned(), id.as_str().into());
     shown.insert("changed".to_owned(), patched.changed.into());
@@ -89,10 +88,9 @@ pub(super) async fn rotate(
     id: &str,
     body: &BufferedBody,
 ) -> Result<Response, Fault> {
-    let id = client_id(id)?;
     let grace = if body.bytes().is_empty() { GRACE } else { read(body, grace)? };
-    let own = id.clone();
-    let rotated = changed(front, &author, move |files, now| files.rotate(&own, grace, now)).await?;
+    let (id, rotated) =
+        changed_client(front, &author, id, move |files, id, now| files.rotate(id, grace, now)).await?;
     let (status, mut shown) = in_force(front, author).await;
     show_credentials(&mut shown, &id, &rotated.issued);
     let OldCredentials { ending, end, removed, published } = rotated.old;
@@ -112,14 +110,29 @@ pub(super) async fn set_disabled(
     id: &str,
     disabled: bool,
 ) -> Result<Response, Fault> {
-    let id = client_id(id)?;
-    let own = id.clone();
-    let done = changed(front, &author, move |files, now| files.set_disabled(&own, disabled, now)).await?;
+    let (id, done) =
+        changed_client(front, &author, id, move |files, id, now| files.set_disabled(id, disabled, now))
+            .await?;
     let (status, mut shown) = in_force(front, author).await;
     shown.insert("id".to_owned(), id.as_str().into());
     shown.insert("disabled".to_owned(), disabled.into());
     shown.insert("already".to_owned(), done.already.into());
     Ok(answer(status, shown))
+}
+
+/// Changes the file of the client that a path names, and gives its id with what came of it. An id that can be nobody's
+/// is one that does not exist.
+async fn changed_client<T: Send + 'static>(
+    front: &Arc<Front>,
+    author: &Author,
+    written: &str,
+    change: impl FnOnce(&ClientFiles<'_>, &ClientId, Timestamp) -> Result<T, ChangeFault> + Send + 'static,
+) -> Result<(ClientId, T), Fault> {
+    let not_found = |InvalidClientId| Fault::NotFound { what: "client", name: written.to_owned() };
+    let id = ClientId::parse(written).map_err(not_found)?;
+    let own = id.clone();
+    let done = changed(front, author, move |files, now| change(files, &own, now)).await?;
+    Ok((id, done))
 }
 
 /// Changes a file, away from the runtime's own threads. It is carried to its end also when the caller leaves.
@@ -164,12 +177,6 @@ fn answer(status: StatusCode, shown: Members) -> Response {
     let mut response = respond::json(Value::Object(shown).to_string());
     *response.status_mut() = status;
     response
-}
-
-/// The client that a path names; an id that can be nobody's is one that does not exist.
-fn client_id(written: &str) -> Result<ClientId, Fault> {
-    let not_found = |InvalidClientId| Fault::NotFound { what: "client", name: written.to_owned() };
-    ClientId::parse(written).map_err(not_found)
 }
 
 fn text(body: &BufferedBody) -> Result<&str, Faults> {

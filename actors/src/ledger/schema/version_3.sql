@@ -22,7 +22,7 @@ CREATE TABLE failed_attempts (
     PRIMARY KEY (call, attempt)
 ) STRICT, WITHOUT ROWID;
 
--- Their sums, which stay.
+-- The sums of those that may be billed, which stay.
 CREATE TABLE failed_daily (
     day      INTEGER NOT NULL,
     client   TEXT    NOT NULL,

@@ -1,4 +1,4 @@
-//! Attempts that failed: a row each, and their sums by day.
+//! Attempts that failed: a row each, and by day the sums of those that may be billed.
 //!
 //! Owns     the statements that write them.
 //! Called   by `write`, within its transaction.
@@ -54,8 +54,9 @@ pub(super) fn write(conn: &Connection, failed: &FailedAttempt) -> rusqlite::Resu
         stored(usage.output),
         stored(usage.reasoning),
     ])?;
-    if rows == 0 {
-        return Ok(false);
+    if rows == 0 || usage.total() == 0 {
+        // There is nothing to add up: it is known already, or used nothing.
+        return Ok(rows == 1);
     }
     conn.prepare_cached(ADD)?.execute(params![
         stored(day),
