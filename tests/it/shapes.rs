@@ -74,10 +74,10 @@ enum Surface {
 fn surface(path: &str) -> Surface {
     if path.starts_with("/v1/messages") {
         Surface::Anthropic
+    } else if path.starts_with("/v1beta/") || path.ends_with(":generateContent") {
+        Surface::Gemini
     } else if path.starts_with("/v1/") || path.starts_with("/openai/v1/") {
         Surface::OpenAi
-    } else if path.starts_with("/v1beta/") {
-        Surface::Gemini
     } else {
         Surface::Seed
     }

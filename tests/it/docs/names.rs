@@ -235,7 +235,10 @@ fn is_served(route: &str) -> bool {
     let path = path.replace("ID", "any");
     METHODS.iter().filter(|known| method.is_empty() || **known == method).any(|method| {
         let method = http_method(method);
-        routes::find(&method, &path).is_ok()
+        // Gemini's methods stand behind a model's name.
+        [path.clone(), format!("{path}:generateContent")]
+            .iter()
+            .any(|path| routes::find(&method, path).is_ok())
     })
 }
 

@@ -146,7 +146,7 @@ async fn a_failure_says_the_same_of_a_request_that_has_one_target() {
     let pair = Pair::start(Setting::default()).await;
     pair.first.always(Reply::error(503));
     let answer = pair.gateway.ask(&question("ada", "first/gpt-one", false)).await;
-    assert_eq!((answer.status, answer.header("x-gateway-attempts")), (503, Some("1")), "{}", answer.text());
+    assert_eq!((answer.status, answer.header("x-gateway-attempts")), (502, Some("1")), "{}", answer.text());
     assert!(matches!(pair.key("first").await.breaker, BreakerState::Closed));
     pair.ends().await;
 }
