@@ -346,7 +346,8 @@ function access({ id, disabled }) {
       const segment = encodeURIComponent(id);
       const path = disabled ? `admin/clients/${segment}/enable` : `admin/clients/${segment}/disable`;
       const changed = await asking.call(path, { method: "POST" });
-      return { title: `${id} is ${disabled ? "enabled" : "disabled"}`, body: notInForce(changed) };
+      const is = changed.in_force ? "is" : "is not yet";
+      return { title: `${id} ${is} ${disabled ? "enabled" : "disabled"}`, body: notInForce(changed) };
     },
   });
 }
