@@ -6,8 +6,8 @@
 //! OpenAI and servers like it send `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, with resets as durations
 //! (`6m0s`, `88ms`); Groq counts its requests by the day in the same names. Anthropic sends
 //! `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`, with resets as moments
-//! (RFC 3339). `retry-after` is seconds or a date (RFC 9110, 10.2.3), `retry-after-ms` OpenAI's own, and Gemini says
-//! `retryDelay` in the error's details (google.rpc.RetryInfo).
+//! (RFC 3339). `retry-after` is seconds or a date (RFC 9110, 10.2.3), `retry-after-ms` OpenAI's own
+//! (`x-ms-retry-after-ms` at Azure), and Gemini says `retryDelay` in the error's details (google.rpc.RetryInfo).
 
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::call::RETRY_AFTER_MS;
+
+/// The same at Azure.
+static X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
 
 /// A plain number above this is a moment in seconds since 1970, above the next one in milliseconds; below it is a
 /// number of seconds.
@@ -90,7 +93,7 @@ fn report(headers: &HeaderMap, names: &Names) -> Option<QuotaReport> {
 /// that is used up.
 pub fn retry_after(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
-    let ms = || text(&RETRY_AFTER_MS)?.trim().parse::<f64>().ok();
+    let ms = || text(&RETRY_AFTER_MS).or_else(|| text(&X_MS_RETRY_AFTER_MS))?.trim().parse::<f64>().ok();
     let ms = || Duration::try_from_secs_f64(ms()? / 1e3).ok();
     let empty = || {
         let (requests, tokens) = told(headers);
@@ -216,6 +219,8 @@ mod tests {
     fn the_most_exact_word_of_a_refusal_counts() {
         let both = headers(&[("retry-after", "2".to_owned()), ("retry-after-ms", "1500".to_owned())]);
         assert_eq!(retry_after(&both, b""), Some(Duration::from_millis(1_500)));
+        let azures = headers(&[("retry-after", "2".to_owned()), ("x-ms-retry-after-ms", "1250".to_owned())]);
+        assert_eq!(retry_after(&azures, b""), Some(Duration::from_millis(1_250)));
         assert_eq!(retry_after(&header("retry-after", "2"), b""), Some(Duration::from_secs(2)));
         let body = br#"{"error":{"code":429,"details":[{"@type":"x"},{"@type":"y","retryDelay":"37s"}]}}"#;
         assert_eq!(retry_after(&HeaderMap::new(), body), Some(Duration::from_secs(37)));

@@ -202,6 +202,7 @@ pub fn outgoing(asked: &Asked, upstream: Upstream<'_>) -> Result<Outgoing, Fault
         cap_member: upstream.capability.cap_member.unwrap_or_default(),
         takes_temperature: upstream.capability.takes_temperature,
         asks_for_usage: !upstream.provider.quirks.tells_usage_unasked,
+        missing_signature: upstream.provider.quirks.missing_signature(),
     };
     let is_lenient = upstream.provider.is_lenient;
     let (body, dropped) =

@@ -11,6 +11,7 @@ const TARGET: Target<'static> = Target {
     cap_member: CapMember::MaxTokens,
     takes_temperature: true,
     asks_for_usage: true,
+    missing_signature: None,
 };
 
 /// Panics where this does not hold.

@@ -40,6 +40,7 @@ pub fn check(input: &[u8]) {
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 8 != 0,
         asks_for_usage: true,
+        missing_signature: None,
     };
     let mut losses = Losses::new("Gemini", true);
     let rendered = gemini::render_request(&conversation, &target, &mut losses).expect("lenient");

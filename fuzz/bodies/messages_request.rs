@@ -42,6 +42,7 @@ pub fn check(input: &[u8]) {
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 4 != 0,
         asks_for_usage: true,
+        missing_signature: None,
     };
     // Only a request in which nothing is said is refused by a lenient translation.
     let mut losses = Losses::new(DIALECT, true);

@@ -44,6 +44,7 @@ pub fn check(input: &[u8]) {
         cap_member: CapMember::MaxTokens,
         takes_temperature: choice & 4 != 0,
         asks_for_usage: true,
+        missing_signature: None,
     };
     let mut losses = Losses::new("the Responses API", true);
     let Ok(rendered) = responses::render_request(&conversation, &target, &mut losses) else { return };

@@ -40,6 +40,7 @@ pub fn check(input: &[u8]) {
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
         asks_for_usage: true,
+        missing_signature: None,
     };
     if let Ok((request, _)) = translate::request(from, to, &body, choice & 16 != 0, &target, true) {
         assert_json(&request);

@@ -328,6 +328,10 @@ pub struct Target<'a> {
     pub takes_temperature: bool,
     /// Whether a chat stream may be asked for its usage; servers that refuse `stream_options` tell it unasked.
     pub asks_for_usage: bool,
+    /// What stands in Gemini's dialect for the signature of a call that has none, where the model insists on one
+    /// ([`MISSING_SIGNATURE`](crate::gemini::MISSING_SIGNATURE)); `None` leaves it out, and the upstream refuses the
+    /// request with a 400 that names the call.
+    pub missing_signature: Option<&'a str>,
 }
 
 /// A member that the other side has no equal for.

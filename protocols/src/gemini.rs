@@ -41,8 +41,8 @@ pub(crate) use request::whole_object;
 
 pub use events::{GenerateEvents, events};
 pub use path::{Method, path};
-pub use render::{render_request, render_request_with};
-pub use render_turns::RenderOptions;
+pub use render::render_request;
+pub use render_turns::MISSING_SIGNATURE;
 pub use request::GenerateRequest;
 pub use stream::GenerateStream;
 pub use writer::{GenerateWriter, KEEP_ALIVE, render_answer};

@@ -101,7 +101,7 @@ impl Pieces {
         cut_off: CancellationToken,
     ) -> impl Stream<Item = Result<Bytes, BrokeOff>> + Send + Sync + 'static {
         let events = self.content_type.as_ref().is_some_and(is_event_stream);
-        let events = events.then(|| Told { reader: FrameReader::new(EVENT_MAX), usage: None });
+        let events = events.then(|| Told { reader: Some(FrameReader::new(EVENT_MAX)), usage: None });
         let flow = Flow { pieces: self, charge, events, cut_off, _in_flight: in_flight };
         SyncStream::new(stream::unfold(Some(flow), |flow| async { flow?.step().await }).boxed())
     }
@@ -149,16 +149,22 @@ impl Flow {
 
 /// What an answer of events says of itself, on its way.
 struct Told {
-    reader: FrameReader,
+    /// Gone behind an event that is too large: nothing more is read then, and the bytes pass all the same.
+    reader: Option<FrameReader>,
     usage: Option<Usage>,
 }
 
 impl Told {
     fn take(&mut self, piece: &Bytes) {
-        self.reader.push(piece.clone());
-        // Behind an event that is too large nothing more is read of it; the bytes pass all the same.
-        while let Ok(Some(frame)) = self.reader.next_frame() {
-            self.usage = frame.data().and_then(passthrough::usage).or(self.usage);
+        let Some(reader) = &mut self.reader else { return };
+        reader.push(piece.clone());
+        loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => self.usage = frame.data().and_then(passthrough::usage).or(self.usage),
+                Ok(None) => return,
+                Err(_) => break,
+            }
         }
+        self.reader = None;
     }
 }

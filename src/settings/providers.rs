@@ -17,6 +17,7 @@ use std::time::Duration;
 use gateway_actors::BreakerSettings;
 use gateway_actors::glob::Glob;
 use gateway_actors::secret::Secret;
+use gateway_protocols::gemini::MISSING_SIGNATURE;
 use http::{HeaderName, HeaderValue};
 
 use self::written::{Written, WrittenBreaker};
@@ -119,11 +120,19 @@ pub struct Quirks {
     pub http2: bool,
     /// The flags of `anthropic-beta` that go to it; `None` where all do.
     pub betas: Option<Vec<String>>,
+    /// What stands for the signature of a call that a client has lost; empty for none. Gemini's own word if missing.
+    pub missing_signature: Option<String>,
     /// Ids of what the operator keeps there, which every client may refer to.
     pub shared_ids: Vec<Glob>,
 }
 
 impl Quirks {
+    /// What stands for the signature of a call that a client has lost.
+    pub fn missing_signature(&self) -> Option<&str> {
+        let word = self.missing_signature.as_deref().unwrap_or(MISSING_SIGNATURE);
+        Some(word).filter(|word| !word.is_empty())
+    }
+
     /// Whether every client may refer to what is kept there under this id.
     pub fn shares(&self, id: &str) -> bool {
         self.shared_ids.iter().any(|shared| shared.matches(id))
@@ -257,6 +266,7 @@ impl<'a> Surroundings<'a> {
                 cached_tokens_header: written.cached_tokens_header,
                 http2: written.http2.unwrap_or(false),
                 betas: written.betas,
+                missing_signature: written.missing_signature,
                 shared_ids: written.shared_ids.unwrap_or_default(),
             },
             is_lenient: written.is_lenient.unwrap_or(false),
@@ -303,6 +313,7 @@ impl<'a> Surroundings<'a> {
             http2: section.get("http2", values::boolean, report),
             betas: section.list("betas", values::beta, report),
             is_lenient: section.get("translate", values::one_of("way to translate", TRANSLATE), report),
+            missing_signature: section.get("missing_signature", values::text, report),
             shared_ids: section.list("shared_ids", values::pattern, report),
         }
     }
@@ -390,8 +401,10 @@ fn kind(value: &Value) -> Result<ProviderKind, Problem> {
 
 /// Every upstream needs an address, and the echo provider has none.
 fn check_upstream(kind: ProviderKind, section: &Section<'_>, keys: &[KeySettings], report: &mut Report) {
-    if kind != ProviderKind::Anthropic && section.has("betas") {
-        section.fault("betas", Problem::OnlyForKind { kind: "anthropic" }, report);
+    for (of, key) in [(ProviderKind::Anthropic, "betas"), (ProviderKind::Gemini, "missing_signature")] {
+        if kind != of && section.has(key) {
+            section.fault(key, Problem::OnlyForKind { kind: of.as_str() }, report);
+        }
     }
     match kind {
         ProviderKind::Echo => {

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 
 use crate::conversation::{Content, Conversation, Format, Losses, Target, Tool, ToolChoice, Untranslatable};
-use crate::gemini::render_turns::{self, RenderOptions};
+use crate::gemini::render_turns;
 use crate::gemini::schema::{Fit, fit};
 use crate::gemini::thinking;
 use crate::json::Writer;
@@ -22,7 +22,7 @@ mod tests;
 /// The most stop texts that Gemini takes.
 const STOPS_MAX: usize = 5;
 
-/// Writes the body for one target, with the usual [`RenderOptions`]. The model and whether to stream stand in the path.
+/// Writes the body for one target. The model and whether to stream stand in the path.
 ///
 /// # Errors
 /// [`Untranslatable`] for a member without an equal, unless `losses` are lenient.
@@ -31,24 +31,11 @@ pub fn render_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Bytes, Untranslatable> {
-    render_request_with(conversation, target, &RenderOptions::default(), losses)
-}
-
-/// Writes the body for one target.
-///
-/// # Errors
-/// [`Untranslatable`] for a member without an equal, unless `losses` are lenient.
-pub fn render_request_with(
-    conversation: &Conversation<'_>,
-    target: &Target<'_>,
-    options: &RenderOptions<'_>,
-    losses: &mut Losses,
-) -> Result<Bytes, Untranslatable> {
     for extra in &conversation.extras {
         losses.lose(&*extra.member)?;
     }
     let system = system(conversation, losses)?;
-    let contents = render_turns::contents(conversation, target, options, losses)?;
+    let contents = render_turns::contents(conversation, target, losses)?;
     if conversation.parallel_tool_calls == Some(false) && !conversation.tools.is_empty() {
         losses.lose("parallel_tool_calls")?;
     }

@@ -12,34 +12,19 @@ use crate::gemini::thinking::Series;
 use crate::json::{Cursor, Kind, Writer};
 
 /// What Google's guide to thought signatures gives for calls that were made by another model or whose signature is
-/// lost: its models then accept the call.
-const SKIP_VALIDATION: &str = "skip_thought_signature_validator";
-
-/// How a request is written.
-#[derive(Clone, Copy, Debug)]
-pub struct RenderOptions<'a> {
-    /// Stands for the signature on the first call of a turn that has none, where the model insists on one (Gemini 3
-    /// and later). `None` leaves it out, and Google refuses the request with a 400 that names the call.
-    pub missing_signature: Option<&'a str>,
-}
-
-impl Default for RenderOptions<'_> {
-    fn default() -> Self {
-        Self { missing_signature: Some(SKIP_VALIDATION) }
-    }
-}
+/// lost: its models from Gemini 3 on then accept the call.
+pub const MISSING_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// Writes `contents`. Turns of one side that follow each other are one content, since Gemini wants the results of
 /// parallel calls together.
 pub(super) fn contents(
     conversation: &Conversation<'_>,
     target: &Target<'_>,
-    options: &RenderOptions<'_>,
     losses: &mut Losses,
 ) -> Result<String, Untranslatable> {
     let series = Series::of(target.model);
     let mut writer = TurnWriter {
-        missing_signature: options.missing_signature.filter(|_| series == Series::Later),
+        missing_signature: target.missing_signature.filter(|_| series == Series::Later),
         results_hold_files: series == Series::Later,
         names: HashMap::new(),
         losses,

@@ -38,6 +38,7 @@ pub(super) struct Written {
     pub(super) http2: Option<bool>,
     pub(super) betas: Option<Vec<String>>,
     pub(super) is_lenient: Option<bool>,
+    pub(super) missing_signature: Option<String>,
     pub(super) shared_ids: Option<Vec<Glob>>,
 }
 
@@ -67,6 +68,7 @@ impl Written {
             http2: self.http2.or(upstream.http2),
             betas: self.betas.or(upstream.betas),
             is_lenient: self.is_lenient.or(upstream.is_lenient),
+            missing_signature: self.missing_signature.or(upstream.missing_signature),
             shared_ids: self.shared_ids.or(upstream.shared_ids),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! More of them are where their subject is: C11 and C39 in `surfaces/messages.rs`, C13 in `surfaces/gemini.rs`, C15 in
 //! `crossed/asked.rs`, C17 in `crossed/endings.rs`, C19 in `crossed/faults.rs`, C21 in `crossed/streams.rs`, C23 in
-//! `surfaces/plain.rs`.
+//! `surfaces/plain.rs` and `encoded_answers.rs`, C25 in `hang_ups.rs`, C37 in `secrets.rs` and `admin_changes.rs`.
 
 use gateway_testkit::Reply;
 use gateway_testkit::reply::UsageStyle;

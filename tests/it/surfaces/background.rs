@@ -117,7 +117,7 @@ async fn whoever_leaves_a_stream_that_goes_on_without_him_pays_what_it_came_to()
         let before = day(&site).await.0;
         site.upstream.script(reply);
         let mut client = site.gateway.connect().await;
-        client.send(&response(true)).await;
+        client.open(&response(true)).await;
         // Before any content: the id is what a client needs to come back.
         let created: Value = serde_json::from_str(&client.next_message().await.unwrap()).unwrap();
         let id = created["response"]["id"].as_str().unwrap().to_owned();

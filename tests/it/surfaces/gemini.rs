@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gateway_testkit::Reply;
 use gateway_testkit::raw_client::Request;
 use gateway_testkit::reply::UsageStyle;
+use gateway_testkit::{FakeUpstream, Reply};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -238,6 +238,27 @@ async fn c13_a_calls_signature_comes_back_through_every_protocol() {
         assert!(String::from_utf8_lossy(seen.body()).contains("skip_thought_signature_validator"));
     }
     site.ends_in_agreement().await;
+}
+
+/// Where the operator wants none to stand in, the upstream's own refusal comes back.
+#[tokio::test]
+async fn c13_a_lost_signature_is_a_clear_400_where_nothing_stands_in_for_it() {
+    let upstream = FakeUpstream::start().await;
+    let strict = format!(
+        "[providers.strict]\nkind = \"gemini\"\nbase_url = \"{}/v1beta\"\napi_key_env = \"TEST_KEY\"\nmissing_signature = \"\"\n",
+        upstream.origin()
+    );
+    let gateway = Site::builder(&upstream, &strict, "").start().await;
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}});
+    let messages = json!({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"}]});
+    let ask = super::merged(&[tools(Api::Chat, &["look_up"]), messages]);
+    upstream.script(Reply::text("I see").checked().demanding_signatures());
+    let answer = gateway.ask(&question(Api::Chat, "strict/gemini-3-test", false, ask)).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("signature"), "{}", answer.text());
+    assert!(!String::from_utf8_lossy(upstream.request(0).body()).contains("skip_thought"));
+    gateway.ends_quiet().await;
 }
 
 #[tokio::test]

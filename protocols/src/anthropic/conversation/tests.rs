@@ -288,6 +288,7 @@ fn a_request_that_is_read_and_written_again_says_the_same() {
         cap_member: CapMember::MaxTokens,
         takes_temperature: false,
         asks_for_usage: true,
+        missing_signature: None,
     };
     let mut losses = Losses::new(crate::anthropic::DIALECT, false);
     assert_eq!(crate::anthropic::render_request(&read, &target, &mut losses).unwrap(), body);

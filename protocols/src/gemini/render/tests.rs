@@ -15,6 +15,7 @@ fn target(model: &str) -> Target<'_> {
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
         asks_for_usage: true,
+        missing_signature: None,
     }
 }
 
@@ -161,10 +162,9 @@ fn files_in_a_result_stand_beside_it_for_models_that_take_none_inside() {
 #[test]
 fn a_signature_goes_back_on_its_call_and_a_lost_one_is_stood_in_for() {
     let signatures =
-        |model: &str, options: &RenderOptions<'_>, conversation: &Conversation<'_>| -> Vec<Value> {
-            let bytes =
-                render_request_with(conversation, &target(model), options, &mut Losses::new("Gemini", false))
-                    .unwrap();
+        |model: &str, missing_signature: Option<&str>, conversation: &Conversation<'_>| -> Vec<Value> {
+            let target = Target { missing_signature, ..target(model) };
+            let bytes = render_request(conversation, &target, &mut Losses::new("Gemini", false)).unwrap();
             let body: Value = serde_json::from_slice(&bytes).unwrap();
             let parts = body["contents"]
                 .as_array()
@@ -182,19 +182,18 @@ fn a_signature_goes_back_on_its_call_and_a_lost_one_is_stood_in_for() {
     let kept = step(call("a", "f", Some("c2ln")), call("b", "f", None));
     let lost = step(call("c", "f", None), call("d", "f", None));
     let conversation = talk(kept.into_iter().chain(lost).collect());
-    let usual = RenderOptions::default();
-    let stands_in = json!("skip_thought_signature_validator");
+    let usual = Some("stands_in");
+    let stands_in = json!("stands_in");
     assert_eq!(
-        signatures("gemini-3-pro", &usual, &conversation),
+        signatures("gemini-3-pro", usual, &conversation),
         [json!("c2ln"), Value::Null, stands_in, Value::Null]
     );
     assert_eq!(
-        signatures("gemini-2.5-pro", &usual, &conversation),
+        signatures("gemini-2.5-pro", usual, &conversation),
         [json!("c2ln"), Value::Null, Value::Null, Value::Null]
     );
-    let none = RenderOptions { missing_signature: None };
     assert_eq!(
-        signatures("gemini-3-pro", &none, &conversation),
+        signatures("gemini-3-pro", None, &conversation),
         [json!("c2ln"), Value::Null, Value::Null, Value::Null]
     );
 }

@@ -12,6 +12,7 @@ fn target() -> Target<'static> {
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
         asks_for_usage: true,
+        missing_signature: None,
     }
 }
 

@@ -11,6 +11,7 @@ const TARGET: Target<'_> = Target {
     cap_member: CapMember::MaxTokens,
     takes_temperature: true,
     asks_for_usage: true,
+    missing_signature: None,
 };
 
 /// The body, and what was lost of a lenient translation.

@@ -16,6 +16,7 @@ const TARGET: Target<'static> = Target {
     cap_member: CapMember::MaxCompletionTokens,
     takes_temperature: true,
     asks_for_usage: true,
+    missing_signature: None,
 };
 
 /// A member, the beginning of its name, and what of it stands in a request that carries it over, in any protocol.

@@ -17,6 +17,7 @@ const TARGET: Target<'static> = Target {
     cap_member: CapMember::MaxCompletionTokens,
     takes_temperature: true,
     asks_for_usage: true,
+    missing_signature: None,
 };
 
 /// What a request says, in a form in which all protocols can say it: turns of one side are one, and texts are

@@ -64,6 +64,7 @@ fn second_turn(upstream: Protocol, client: Protocol) -> Bytes {
         cap_member: CapMember::MaxTokens,
         takes_temperature: true,
         asks_for_usage: true,
+        missing_signature: None,
     };
     let body = next_request(client, &got);
     let written = request(client, upstream, &body, false, &target, false);
