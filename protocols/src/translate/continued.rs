@@ -4,13 +4,16 @@
 //! Bounded  by the request and the text.
 //! Fails    with `None` for a request whose form has no place for it.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::Protocol;
 use crate::json::{self, Cursor, JsonFault, Kind};
 
 /// Puts what the model has said so far behind the request's last turn; everything else stays as it is, byte for byte.
-/// White space at its end is left out, which some models refuse.
+/// White space at its end is left out, which some models refuse. An `input` of the Responses API that is a plain text
+/// becomes the list that it stands for.
 pub fn continued(protocol: Protocol, body: &Bytes, text: &str) -> Option<Bytes> {
     let text = json::quoted(text.trim_end());
     let (turns, turn) = match protocol {
@@ -26,24 +29,36 @@ pub fn continued(protocol: Protocol, body: &Bytes, text: &str) -> Option<Bytes> 
             ),
         ),
     };
-    let (end, is_empty) = end_of_list(body, turns).ok()??;
-    let comma = if is_empty { "" } else { "," };
-    Some([&body[..end], comma.as_bytes(), turn.as_bytes(), &body[end..]].concat().into())
+    let (span, kind) = place_of(body, turns).ok()??;
+    let said = &body[span.clone()];
+    let said = match kind {
+        Kind::Array => {
+            let inside = said.get(1..said.len() - 1)?;
+            let comma = if inside.trim_ascii().is_empty() { "" } else { "," };
+            [b"[".as_slice(), inside, comma.as_bytes(), turn.as_bytes(), b"]"].concat()
+        }
+        Kind::String if protocol == Protocol::Responses => {
+            let user = b"[{\"role\":\"user\",\"content\":".as_slice();
+            [user, said, b"},", turn.as_bytes(), b"]"].concat()
+        }
+        _ => return None,
+    };
+    Some([&body[..span.start], &said, &body[span.end..]].concat().into())
 }
 
-/// Where the list that this member holds has its closing bracket, and whether nothing stands in it.
-fn end_of_list(body: &[u8], member: &str) -> Result<Option<(usize, bool)>, JsonFault> {
+/// Where this member's value stands, and what it is.
+fn place_of(body: &[u8], member: &str) -> Result<Option<(Range<usize>, Kind)>, JsonFault> {
     let mut cursor = Cursor::new(json::utf8(body)?);
     if !cursor.enter_if(Kind::Object)? {
         return Ok(None);
     }
     let mut found = None;
     while let Some(key) = cursor.next_key()? {
-        let is_list = key.name == member && cursor.peek()? == Kind::Array;
+        let is_it = key.name == member;
+        let kind = cursor.peek()?;
         let value = cursor.value()?;
-        if is_list {
-            let inside = value.raw.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
-            found = Some((value.span.end - 1, inside.is_some_and(|inside| inside.trim().is_empty())));
+        if is_it {
+            found = Some((value.span.start..value.span.end, kind));
         }
     }
     cursor.finish()?;
@@ -63,6 +78,7 @@ mod tests {
             (Protocol::Messages, r#"{"messages":[],"max_tokens":1}"#),
             (Protocol::Gemini, r#"{"contents":[{"parts":[]}]}"#),
             (Protocol::Responses, r#"{"input":[{"role":"user","content":"]"}]}"#),
+            (Protocol::Responses, r#"{"input":"a \"text\"","stream":true}"#),
         ];
         for (protocol, body) in cases {
             let body = Bytes::from_static(body.as_bytes());
@@ -81,8 +97,18 @@ mod tests {
 
     #[test]
     fn a_request_without_a_list_of_turns_has_no_place_for_it() {
-        for body in ["{\"input\":\"hi\"}", "{}", "null", "{\"input\":", "[]"] {
+        for body in ["{\"input\":7}", "{}", "null", "{\"input\":", "[]"] {
             assert_eq!(continued(Protocol::Responses, &Bytes::from_static(body.as_bytes()), "x"), None);
         }
+        assert_eq!(continued(Protocol::Chat, &Bytes::from_static(b"{\"messages\":\"hi\"}"), "x"), None);
+    }
+
+    #[test]
+    fn a_plain_text_becomes_the_turn_that_it_stands_for() {
+        let body = Bytes::from_static(b"{\"input\":\"hi\",\"n\":1}");
+        let made: Value =
+            serde_json::from_slice(&continued(Protocol::Responses, &body, "so").unwrap()).unwrap();
+        assert_eq!(made["input"][0], serde_json::json!({"role": "user", "content": "hi"}));
+        assert_eq!(made["input"][1]["content"][0]["text"], "so");
     }
 }
