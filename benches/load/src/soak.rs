@@ -32,8 +32,8 @@ const SECONDS_OF_A_MINUTE: u32 = 60;
 /// Loads the gateway for minutes and fails when it holds more memory, descriptors or threads at the end
 #[derive(Debug, clap::Args)]
 pub struct Flags {
-    /// How long; the first minute is warm-up, the second is what the last is compared with
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=1440))]
+    /// How long; the first two minutes are warm-up, the third is what the last is compared with
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(4..=1440))]
     minutes: u32,
     /// A gateway binary to load instead of building this project's
     #[arg(long, value_name = "FILE")]
