@@ -83,8 +83,8 @@ pub struct Front {
     pub usage: UsageReader,
     /// Set when the gateway takes no new work.
     pub draining: AtomicBool,
-    /// Cancelled when the gateway begins to stop: watchers leave, what runs goes on.
-    pub stopping: CancellationToken,
+    /// Cancelled when no more connections are accepted: watchers leave, what runs goes on.
+    pub stop_accepting: CancellationToken,
     /// Cancelled when what runs must end.
     pub cut_off: CutOff,
     /// What becomes of ended requests.

@@ -131,12 +131,12 @@ impl Gateway {
             reloader: Reloader::new(origins, audit, warnings.iter().map(ToString::to_string).collect()),
             admin_token,
             draining: AtomicBool::new(false),
-            stopping: CancellationToken::new(),
+            stop_accepting: CancellationToken::new(),
             cut_off: CutOff::default(),
             observer: Arc::new(observer),
             live_view: LiveView::default(),
         });
-        let (stop_accepting, kill) = (CancellationToken::new(), CancellationToken::new());
+        let kill = CancellationToken::new();
         let for_connections = Arc::clone(&front);
         let first = front.live.load().settings.server.tls.clone();
         let is_tls = first.is_some();
@@ -145,25 +145,14 @@ impl Gateway {
             TowerToHyperService::new(warp::service(front::filter(Arc::clone(&front)))),
             front::panicked,
             move || connection_settings(&for_connections, first.as_ref()),
-            stop_accepting.clone(),
+            front.stop_accepting.clone(),
             kill.clone(),
         ));
         let watch = watch::start(&front);
         let exporting = to_export
             .map(|(endpoint, settings, records)| Exporting::start(&settings, &endpoint, &front, records));
         let exporting = exporting.transpose().map_err(StartFault::Telemetry)?;
-        Ok(Running {
-            address,
-            is_tls,
-            hands_over,
-            front,
-            root,
-            connections,
-            watch,
-            exporting,
-            stop_accepting,
-            kill,
-        })
+        Ok(Running { address, is_tls, hands_over, front, root, connections, watch, exporting, kill })
     }
 }
 
@@ -242,7 +231,6 @@ pub struct Running {
     connections: JoinHandle<()>,
     watch: AbortOnDropHandle<()>,
     exporting: Option<Exporting>,
-    stop_accepting: CancellationToken,
     kill: CancellationToken,
 }
 
@@ -281,13 +269,12 @@ impl Running {
     async fn stop(&mut self) {
         let server = self.front.live.load().settings.server.clone();
         self.watch.abort();
-        self.front.stopping.cancel();
         // Whose successor listens already has nobody to send away.
         if !self.hands_over {
             self.front.draining.store(true, Ordering::Release);
             tokio::time::sleep(server.shutdown_delay).await;
         }
-        self.stop_accepting.cancel();
+        self.front.stop_accepting.cancel();
         if tokio::time::timeout(server.shutdown_grace, &mut self.connections).await.is_err() {
             tracing::warn!("the grace is over; running requests are ended");
             self.front.cut_off.cancel();

@@ -85,7 +85,7 @@ impl Watcher {
     /// The next event; `None` once the gateway stops.
     async fn next(&mut self) -> Option<Bytes> {
         tokio::select! {
-            () = self.front.stopping.cancelled() => None,
+            () = self.front.stop_accepting.cancelled() => None,
             fed = self.feed.next() => Some(match fed? {
                 Fed::Ended(record) => event("request", &requests::summary(&record)),
                 Fed::Missed(missed) => event("missed", &json!({ "requests": missed })),
