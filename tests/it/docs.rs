@@ -319,11 +319,27 @@ fn the_map_of_the_architecture_misses_no_file_of_the_program() {
 fn every_link_in_the_documents_leads_somewhere() {
     for document in documents() {
         for target in document.links() {
-            let is_outside = target.starts_with("https://");
-            let path = document.path.parent().unwrap().join(&target);
-            assert!(is_outside || path.exists(), "{}: no {target}", document.name());
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let path = document.path.parent().unwrap().join(file);
+            assert!(path.exists(), "{}: no {target}", document.name());
+            let text = || std::fs::read_to_string(&path).unwrap();
+            assert!(heading.is_empty() || has_heading(&text(), heading), "{}: no {target}", document.name());
         }
     }
+}
+
+/// Whether a heading has that anchor.
+fn has_heading(text: &str, anchor: &str) -> bool {
+    let is_kept = |letter: &char| letter.is_alphanumeric() || " -_".contains(*letter);
+    let anchor_of = |heading: &str| {
+        let kept: String = heading.to_lowercase().chars().filter(is_kept).collect();
+        kept.replace(' ', "-")
+    };
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    headings.map(|heading| anchor_of(heading.trim_start_matches('#').trim())).any(|found| found == anchor)
 }
 
 #[test]

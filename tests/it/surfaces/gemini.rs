@@ -267,7 +267,7 @@ async fn whatever_is_below_v1beta_is_answered_in_geminis_words() {
     for (request, status, word) in [
         (get("ada", "/v1beta/nothing"), 404, "NOT_FOUND"),
         (post("ada", "/v1beta/models/gemini-3-test:embedContent", "{}"), 404, "NOT_FOUND"),
-        (post("ada", "/v1beta/models/gemini-3-test", "{}"), 404, "NOT_FOUND"),
+        (post("ada", "/v1beta/models/gemini-3-test", "{}"), 405, "INVALID_ARGUMENT"),
         (post("ada", "/v1beta/models/..%2Fx:generateContent", "{}"), 400, "INVALID_ARGUMENT"),
         (post("ada", &at("generateContent"), "{"), 400, "INVALID_ARGUMENT"),
         (post("nobody", &at("generateContent"), "{}"), 401, "UNAUTHENTICATED"),

@@ -138,7 +138,7 @@ async fn errors_of_the_upstream_are_openais() {
     let site = Site::start().await;
     let completions = json!({"model": "instruct-test", "prompt": "x"}).to_string();
     for (path, body) in [("/v1/embeddings", ODD), ("/v1/completions", &*completions)] {
-        for (status, shown) in [(400, 400), (401, 502), (429, 429), (500, 502), (503, 503)] {
+        for (status, shown) in [(400, 400), (401, 502), (429, 429), (500, 502), (503, 502)] {
             let (answer, _) = site.ask(Reply::error(status), &post("ada", path, body)).await;
             assert_eq!(answer.status, shown, "{path}: {}", answer.text());
             assert!(answer.json()["error"]["message"].is_string());
