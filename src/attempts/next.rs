@@ -23,7 +23,7 @@ use crate::fault::Fault;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The longest pause before the first retry at the same target; it doubles with each attempt.
-const PAUSE_MAX: Duration = Duration::from_millis(100);
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A wait ends a little later than asked for: upstreams round their times, and so do we.
 const AFTER_WAIT: Duration = Duration::from_millis(20);
@@ -204,6 +204,6 @@ fn soonest(refusal: &Refusal) -> Option<Duration> {
 /// A pause before the next attempt at the same target: random, so that those who failed together do not come again
 /// together; doubled from attempt to attempt.
 fn pause(attempts: u32) -> Duration {
-    let longest = PAUSE_MAX.saturating_mul(1 << attempts.saturating_sub(1).min(6));
+    let longest = FIRST_PAUSE_MAX.saturating_mul(1 << attempts.saturating_sub(1).min(6));
     longest.mul_f64(rand::random_range(0.5..=1.0))
 }
