@@ -53,7 +53,7 @@ pub struct Charge {
     prompt_tokens: u64,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
-    /// How many upstreams were asked, this one included.
+    /// How many upstreams were asked, with the one that is being asked or is to be.
     attempts: u32,
     /// When the request went out; `None` as long as nobody was asked.
     sent: Option<Instant>,
@@ -94,9 +94,14 @@ impl Charge {
         &self.lease
     }
 
-    /// How many upstreams were asked, this one included.
+    /// How many upstreams were asked, with the one that is being asked or is to be.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// How many were asked until now.
+    pub fn asked(&self) -> u32 {
+        if self.sent.is_some() { self.attempts } else { self.attempts.saturating_sub(1) }
     }
 
     /// The tokens of what is sent to this upstream: the prompt, and the beginning of the answer that it is to go on
@@ -205,10 +210,11 @@ impl Charge {
             next,
             used: Box::new(Used { took, usage, grade: grade.as_str(), cost }),
         });
-        let Self { admission, lease, told, prompt_tokens, attempts, midway, .. } = self;
+        let attempts = self.asked();
+        let Self { admission, lease, told, prompt_tokens, midway, .. } = self;
         drop(lease);
         let mut between = Between { admission, told, prompt_tokens, attempts, midway };
-        let booking = between.booking(ending);
+        let booking = between.booking(if attempts == 0 { Ending::NeverSent } else { ending });
         between.told.booking = booking;
         between.admission.if_dropped(booking);
         between
