@@ -146,7 +146,7 @@ pub struct Attempts<W> {
     /// The request for the target in hand.
     written: Option<(usize, Written)>,
     tried: Vec<Tried>,
-    /// Attempts that do not count: nobody was asked, or only to find out whether a key works again.
+    /// Attempts that do not count: somebody was asked only to find out whether a key works again.
     free: u32,
     /// Whether one of these was such a trial.
     has_tried: bool,

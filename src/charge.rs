@@ -54,7 +54,7 @@ pub struct Charge {
     prompt_tokens: u64,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
-    /// How many upstreams were asked, this one included.
+    /// How many upstreams were asked, with the one that is being asked or is to be.
     attempts: u32,
     /// When the request went out; `None` as long as nobody was asked.
     sent: Option<Instant>,
@@ -130,7 +130,7 @@ impl Charge {
         &self.lease
     }
 
-    /// How many upstreams were asked, this one included.
+    /// How many upstreams were asked, with the one that is being asked or is to be.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -138,6 +138,11 @@ impl Charge {
     /// The upstream is to make the answer whether or not anybody waits: whoever leaves pays for all of it.
     pub fn in_background(&mut self) {
         self.is_background = true;
+    }
+
+    /// How many were asked until now.
+    pub fn asked(&self) -> u32 {
+        if self.sent.is_some() { self.attempts } else { self.attempts.saturating_sub(1) }
     }
 
     /// The tokens of what is sent to this upstream: the prompt, and the beginning of the answer that it is to go on
@@ -249,10 +254,11 @@ impl Charge {
             next,
             used: Box::new(Used { took, usage, grade: grade.as_str(), cost }),
         });
-        let Self { admission, lease, told, prompt_tokens, attempts, midway, is_background, .. } = self;
+        let attempts = self.asked();
+        let Self { admission, lease, told, prompt_tokens, midway, is_background, .. } = self;
         drop(lease);
         let mut between = Between { admission, told, prompt_tokens, attempts, midway, is_background };
-        let booking = between.booking(ending);
+        let booking = between.booking(if attempts == 0 { Ending::NeverSent } else { ending });
         between.told.booking = booking;
         between.admission.if_dropped(booking);
         between

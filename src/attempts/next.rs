@@ -66,7 +66,7 @@ impl<W: Writer> Attempts<W> {
     /// After a failure: the charge of the next attempt.
     pub(super) async fn next(&mut self, mut charge: Charge, trouble: Trouble) -> Result<Charge, Box<Failed>> {
         let failure = trouble.failure(&charge);
-        let served = self.served_by(&charge);
+        let served = Served { attempts: charge.asked(), ..self.served_by(&charge) };
         self.log(&served, &failure);
         let (fault, Verdict { mut next, blame }, ending) = match trouble {
             Trouble::Upstream(fault, _) => {
@@ -78,9 +78,8 @@ impl<W: Writer> Attempts<W> {
                 let ending = if fault.is_callers() { Ending::Refused } else { Ending::Failed };
                 (Fault::of_call(&served.leg.target.provider, fault), verdict, ending)
             }
-            // Nobody was asked, so the next one is not an attempt more.
+            // Nobody was asked, so it is no attempt.
             Trouble::Unwritable(fault) => {
-                self.free += 1;
                 (fault, Verdict { next: Next::Other { or_after: None }, blame: None }, Ending::Failed)
             }
         };

@@ -1,6 +1,6 @@
 //! The order of targets, whose they may be, how many are asked, and what is booked.
 
-use gateway_testkit::{Reply, chat_with};
+use gateway_testkit::{FakeUpstream, Reply, chat_with};
 use serde_json::{Value, json};
 
 use super::{Pair, STURDY, Setting, by, question};
@@ -137,4 +137,25 @@ async fn a_stream_whose_first_event_is_an_error_is_never_seen_in_any_protocol() 
         assert_eq!(pair.gateway.tokens_used("ada").await, 4 * 11);
         pair.ends().await;
     }
+}
+
+#[tokio::test]
+async fn a_target_that_the_request_has_no_form_for_is_no_attempt() {
+    let kept = FakeUpstream::start().await;
+    let toml = format!(
+        "[models.three]\ntargets = ['first/gpt-one', 'claude/claude-1', 'second/gpt-two']\n\
+         [providers.claude]\nkind = 'anthropic'\nbase_url = '{}'\napi_key_env = 'TEST_KEY'\n\
+         [retries]\nmax_attempts = 2\n",
+        kept.base_url()
+    );
+    let pair = Pair::start(Setting { toml: &toml, ..Setting::default() }).await;
+    pair.first.script(Reply::error(503));
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let answer = pair
+        .gateway
+        .ask(&chat_with("ada", json!({"model": "three", "temperature": 1.5, "messages": messages})))
+        .await;
+    by(&answer, "second", 2);
+    assert_eq!((pair.requests(), kept.requests()), ((1, 1), 0));
+    pair.ends().await;
 }
