@@ -16,7 +16,7 @@ sdk *suites:
     cargo build --release --locked -p dsp-ai-gateway -p gateway-testkit
     python3 tests/sdk/run.py {{ suites }}
 
-# What a request costs, beside nginx. Takes a minute and a half; flags are in benches/load/README.md.
+# What a request costs, beside nginx; or `first-token`, `isolation`, `soak`. Flags are in benches/load/README.md.
 bench *flags:
     cargo run --release --locked -p gateway-load -- {{ flags }}
 
