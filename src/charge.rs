@@ -44,6 +44,20 @@ impl Drop for Told {
     }
 }
 
+/// What is known before a call of what it may use, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// The prompt as it is estimated from the request.
+    pub prompt: u64,
+    /// The most that it may be with what the upstream adds, where that is known.
+    pub prompt_most: u64,
+    /// The most that its answer may be.
+    pub output: u64,
+    /// Whether this is charged for an answer that tells nothing of its tokens, or of which nobody heard the end: no text
+    /// is there to be counted.
+    pub is_charged_untold: bool,
+}
+
 /// A call in progress, as the client's account sees it.
 #[derive(Debug)]
 pub struct Charge {
@@ -51,7 +65,7 @@ pub struct Charge {
     lease: Lease,
     /// Boxed: a stream's phases would differ too much in size.
     told: Box<Told>,
-    prompt_tokens: u64,
+    bound: Bound,
     /// Prompt tokens read from a cache, where the answer's head alone says so.
     cached_tokens: u64,
     /// How many upstreams were asked, with the one that is being asked or is to be.
@@ -78,7 +92,7 @@ struct Midway {
 pub struct Between {
     admission: Admission,
     told: Box<Told>,
-    prompt_tokens: u64,
+    bound: Bound,
     attempts: u32,
     midway: Midway,
     is_background: bool,
@@ -89,19 +103,19 @@ pub struct Between {
 pub struct Unattended {
     admission: Admission,
     told: Box<Told>,
-    prompt_tokens: u64,
+    bound: Bound,
     attempts: u32,
 }
 
 impl Unattended {
     /// It is known what became of it; `None` where it came to nothing.
     pub fn settle(self, answer: Option<&WholeAnswer>) {
-        let Self { admission, mut told, prompt_tokens, attempts } = self;
+        let Self { admission, mut told, bound, attempts } = self;
         let booking = match answer {
             None => Booking::without_usage(Ending::Failed, attempts),
             Some(WholeAnswer { usage: Some(usage), .. }) => Booking { attempts, ..Booking::reported(*usage) },
             Some(WholeAnswer { counted, .. }) => {
-                Booking { attempts, ..Booking::counted(Usage { input: prompt_tokens, ..*counted }) }
+                Booking { attempts, ..Booking::counted(Usage { input: bound.prompt, ..*counted }) }
             }
         };
         told.booking = booking;
@@ -110,18 +124,12 @@ impl Unattended {
 }
 
 impl Charge {
-    /// Takes over a dispatch; `prompt_tokens` is the prompt's estimate. The request's trail is told how it ends.
-    pub fn new(dispatch: Dispatch, prompt_tokens: u64, trail: Trail) -> Self {
+    /// Takes over a dispatch, for which this was reserved. The request's trail is told how it ends.
+    pub fn new(dispatch: Dispatch, bound: Bound, trail: Trail) -> Self {
         let Dispatch { admission, lease, skipped, .. } = dispatch;
         let told = Box::new(Told { trail, price: None, booking: Booking::NEVER_SENT });
-        let between = Between {
-            admission,
-            told,
-            prompt_tokens,
-            attempts: 0,
-            midway: Midway::default(),
-            is_background: false,
-        };
+        let between =
+            Between { admission, told, bound, attempts: 0, midway: Midway::default(), is_background: false };
         between.with(lease, &skipped)
     }
 
@@ -148,7 +156,7 @@ impl Charge {
     /// The tokens of what is sent to this upstream: the prompt, and the beginning of the answer that it is to go on
     /// with.
     pub fn sent_tokens(&self) -> u64 {
-        self.prompt_tokens.saturating_add(self.midway.unreported.total())
+        self.bound.prompt.saturating_add(self.midway.unreported.total())
     }
 
     /// How long ago the request was sent; no time when it was not.
@@ -220,10 +228,7 @@ impl Charge {
 
     /// So much output has been relayed to the client, as counted from its text.
     pub fn relayed(&mut self, output: Usage) {
-        let booking = match self.is_background {
-            true => Booking { ending: Ending::Left, ..self.at_bound() },
-            false => Booking { ending: Ending::Left, ..self.counted(output) },
-        };
+        let booking = Booking { ending: Ending::Left, ..self.unheard(output) };
         self.told.booking = booking;
         self.admission.if_dropped(booking);
     }
@@ -255,9 +260,9 @@ impl Charge {
             used: Box::new(Used { took, usage, grade: grade.as_str(), cost }),
         });
         let attempts = self.asked();
-        let Self { admission, lease, told, prompt_tokens, midway, is_background, .. } = self;
+        let Self { admission, lease, told, bound, midway, is_background, .. } = self;
         drop(lease);
-        let mut between = Between { admission, told, prompt_tokens, attempts, midway, is_background };
+        let mut between = Between { admission, told, bound, attempts, midway, is_background };
         let booking = between.booking(if attempts == 0 { Ending::NeverSent } else { ending });
         between.told.booking = booking;
         between.admission.if_dropped(booking);
@@ -269,7 +274,7 @@ impl Charge {
         if let Some(blame) = blame {
             self.lease.failed(what, blame);
         }
-        let booking = Booking { ending: Ending::Cut, ..self.counted(output) };
+        let booking = Booking { ending: Ending::Cut, ..self.unheard(output) };
         self.settle(booking);
     }
 
@@ -290,6 +295,7 @@ impl Charge {
                 Booking { attempts: self.attempts, ..Booking::counted(usage) }
             }
             Some(usage) => Booking { attempts: self.attempts, ..Booking::reported(self.with_cached(usage)) },
+            None if self.bound.is_charged_untold => self.at_bound(),
             None => self.counted(output()),
         };
         self.settle(booking);
@@ -299,17 +305,25 @@ impl Charge {
     /// reserved stays so until somebody hears what it came to.
     pub fn leave(self) -> Unattended {
         let booking = self.at_bound();
-        let Self { mut admission, mut told, prompt_tokens, attempts, .. } = self;
+        let Self { mut admission, mut told, bound, attempts, .. } = self;
         told.booking = booking;
         admission.if_dropped(booking);
         admission.free_slot();
-        Unattended { admission, told, prompt_tokens, attempts }
+        Unattended { admission, told, bound, attempts }
+    }
+
+    /// What it comes to for a client that does not hear the end of it, and has so much.
+    fn unheard(&self, output: Usage) -> Booking {
+        match self.is_background || self.bound.is_charged_untold {
+            true => self.at_bound(),
+            false => self.counted(output),
+        }
     }
 
     /// What was reserved, for an answer of which nobody knows what it comes to.
     fn at_bound(&self) -> Booking {
-        let output = self.admission.ask().tokens.saturating_sub(self.prompt_tokens);
-        let usage = Usage { input: self.prompt_tokens, output, ..Usage::default() };
+        let Bound { prompt_most, output, .. } = self.bound;
+        let usage = Usage { input: prompt_most, output, ..Usage::default() };
         Booking { ending: Ending::Answered, usage, grade: Grade::Estimated, attempts: self.attempts }
     }
 
@@ -329,7 +343,7 @@ impl Charge {
     }
 
     fn counted(&self, output: Usage) -> Booking {
-        let usage = Usage { input: self.prompt_tokens, ..output };
+        let usage = Usage { input: self.bound.prompt, ..output };
         Booking { ending: Ending::Answered, usage, grade: Grade::Counted, attempts: self.attempts }
     }
 }
@@ -351,8 +365,8 @@ impl Between {
         from: usize,
         tried: Vec<Tried>,
     ) -> Result<Charge, (Refusal, Option<Self>)> {
-        let Self { admission, told, prompt_tokens, attempts, midway, is_background } = self;
-        let again = |admission| Self { admission, told, prompt_tokens, attempts, midway, is_background };
+        let Self { admission, told, bound, attempts, midway, is_background } = self;
+        let again = |admission| Self { admission, told, bound, attempts, midway, is_background };
         match gateway.again(admission, priority, from, tried).await {
             Ok(Dispatch { admission, lease, skipped, .. }) => Ok(again(admission).with(lease, &skipped)),
             Err((Refused { refusal, skipped, .. }, admission)) => {
@@ -376,7 +390,7 @@ impl Between {
     /// The next attempt: with this lease.
     fn with(self, lease: Lease, skipped: &[Skipped]) -> Charge {
         self.skipped(skipped);
-        let Self { admission, mut told, prompt_tokens, attempts, midway, is_background } = self;
+        let Self { admission, mut told, bound, attempts, midway, is_background } = self;
         let attempts = attempts.saturating_add(1);
         told.price = admission.plan().at(lease.at()).price;
         let endpoint = lease.endpoint();
@@ -390,7 +404,7 @@ impl Between {
             admission,
             lease,
             told,
-            prompt_tokens,
+            bound,
             cached_tokens: 0,
             attempts,
             sent: None,
@@ -409,7 +423,7 @@ impl Between {
         match self.midway.relayed {
             None => Booking::without_usage(ending, self.attempts),
             Some(output) => {
-                let usage = Usage { input: self.prompt_tokens, ..output };
+                let usage = Usage { input: self.bound.prompt, ..output };
                 Booking { ending: Ending::Cut, usage, grade: Grade::Counted, attempts: self.attempts }
             }
         }

@@ -151,11 +151,13 @@ pub enum Fault {
         /// What it is.
         what: &'static str,
     },
-    /// Its cost is known too late for a budget.
-    #[error("{what} cannot be used by a client with a budget: what they cost is known only afterwards")]
-    NotUnderBudget {
+    /// What it uses is known too late for the client's limits.
+    #[error("{what} cannot be used by a client with {limited}: what they use is known only afterwards")]
+    NotUnderLimit {
         /// What it is.
         what: &'static str,
+        /// The kind of limit.
+        limited: &'static str,
     },
     /// A line of a batch asks for what its client cannot have.
     #[error("line {line} of the batch: {fault}")]

@@ -34,6 +34,7 @@ use crate::credentials::{Authenticator, Origin};
 use crate::cut_off::CutOff;
 use crate::fault::Fault;
 use crate::handlers;
+use crate::handlers::kept::OwnerReader;
 use crate::handlers::live::LiveView;
 use crate::handlers::usage::UsageReader;
 use crate::live::Live;
@@ -81,6 +82,8 @@ pub struct Front {
     pub retirements: Retirements,
     /// Answers questions for what was used.
     pub usage: UsageReader,
+    /// Looks up whose is what upstreams keep.
+    pub owners: OwnerReader,
     /// Set when the gateway takes no new work.
     pub draining: AtomicBool,
     /// Cancelled when no more connections are accepted: watchers leave, what runs goes on.

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod ask;
+mod bound;
 mod console;
 pub mod counted;
 pub mod docs;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gateway_actors::{Candidate, Client, Memo, Plan, Refusal, Skipped, Target, View};
-use gateway_limits::{Ask, Denied, Mode, Price};
+use gateway_limits::{Denied, Mode, Price};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use warp::reply::Response;
@@ -37,6 +38,8 @@ use crate::resolve::{self, Leg, RetiredModel};
 use crate::respond;
 use crate::routes::Route;
 use crate::trail::Step;
+
+use bound::{Beyond, Reserved};
 
 /// The largest output of a model that the table does not know.
 const UNKNOWN_MAX_OUTPUT: u64 = 4_096;
@@ -124,6 +127,13 @@ struct Asking<'a> {
     key: Option<Arc<str>>,
 }
 
+impl Asking<'_> {
+    /// What a target charges for it.
+    fn price(&self, leg: &Leg) -> Option<Price> {
+        if self.is_free { Some(Price::FREE) } else { leg.capability.price }
+    }
+}
+
 /// A request that was admitted and has a key to call with.
 struct Dispatched {
     charge: Charge,
@@ -163,19 +173,27 @@ async fn dispatch(
     legs: &[Leg],
     asking: Asking<'_>,
 ) -> Result<Dispatched, Fault> {
-    let Asking { endpoint, prompt_tokens, output_tokens, is_free, key } = asking;
-    let mut ask = Ask { tokens: 0, cost: 0 };
-    let mut candidates = Vec::with_capacity(legs.len());
-    for (at, leg) in legs.iter().enumerate() {
-        let price = if is_free { Some(Price::FREE) } else { leg.capability.price };
-        let output = output_tokens.get(at).or(output_tokens.last()).copied().unwrap_or_default();
-        ask.tokens = ask.tokens.max(prompt_tokens.saturating_add(output));
-        ask.cost = ask.cost.max(price.map_or(0, |price| price.bound(prompt_tokens, output)));
-        candidates.push(Candidate { target: leg.target.clone(), price, key: key.clone() });
-    }
-    let plan = Plan::new(candidates).ok_or(Fault::Bug)?;
-    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint };
-    let admission = front.gateway.admit_with(client.id.clone(), ask, plan, memo);
+    dispatch_beyond(front, exchange, client, legs, asking, Beyond::default()).await
+}
+
+/// The same for a request that may use more than it shows.
+async fn dispatch_beyond(
+    front: &Front,
+    exchange: &Exchange,
+    client: &Client,
+    legs: &[Leg],
+    asking: Asking<'_>,
+    beyond: Beyond,
+) -> Result<Dispatched, Fault> {
+    let Reserved { ask, most, bound } = bound::reserved(client, legs, &asking, beyond);
+    let candidate = |leg: &Leg| Candidate {
+        target: leg.target.clone(),
+        price: asking.price(leg),
+        key: asking.key.clone(),
+    };
+    let plan = Plan::new(legs.iter().map(candidate).collect()).ok_or(Fault::Bug)?;
+    let memo = Memo { request_id: exchange.id.as_str().into(), endpoint: asking.endpoint };
+    let admission = front.gateway.admit_with(client.id.clone(), ask, most, plan, memo);
     let queues = legs.iter().map(|leg| leg.provider.queue.wait).sum::<Duration>();
     let dispatch = match tokio::time::timeout(ADMISSION_WAIT + queues, admission).await {
         Ok(answer) => answer.inspect_err(|refused| {
@@ -191,9 +209,10 @@ async fn dispatch(
         exchange.trail.note(Step::WouldRefuse { limit });
         tracing::info!(request_id, client, limit, %denied, "would be refused, were its limits not in shadow");
     }
+    let ask = dispatch.admission.ask();
     exchange.trail.note(Step::Admitted { tokens: ask.tokens, cost: ask.cost });
     let shown = Shown { limits, would_refuse, warning: None };
-    Ok(Dispatched { charge: Charge::new(dispatch, prompt_tokens, exchange.trail.clone()), shown })
+    Ok(Dispatched { charge: Charge::new(dispatch, bound, exchange.trail.clone()), shown })
 }
 
 impl Shown {

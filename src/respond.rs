@@ -218,7 +218,7 @@ fn looks(dialect: Dialect, fault: &Fault) -> Looks {
         Fault::Untranslatable(fault) => {
             Looks::invalid(StatusCode::BAD_REQUEST).param(Some(fault.member.as_str()))
         }
-        Fault::NoProviderFor { .. } | Fault::NotUnderBudget { .. } => Looks::forbidden(),
+        Fault::NoProviderFor { .. } | Fault::NotUnderLimit { .. } => Looks::forbidden(),
         Fault::NoKey { .. } => Looks { should_not_retry: true, ..Looks::overloaded(None) },
         Fault::Refused(refused) => looks_of_refusal(&refused.refusal),
         Fault::Upstream { provider, fault, soonest } => {

@@ -27,6 +27,7 @@ use crate::audit::AuditLog;
 use crate::credentials::Authenticator;
 use crate::cut_off::CutOff;
 use crate::front::{self, Front};
+use crate::handlers::kept::OwnerReader;
 use crate::handlers::live::LiveView;
 use crate::handlers::usage::UsageReader;
 use crate::live::Live;
@@ -121,6 +122,7 @@ impl Gateway {
         let front = Arc::new(Front {
             gateway,
             usage: UsageReader::new(live.settings.ledger.path.clone()),
+            owners: OwnerReader::new(live.settings.ledger.path.clone()),
             live: ArcSwap::from_pointee(live),
             authenticator: Authenticator::default(),
             budget: Arc::default(),

@@ -99,20 +99,23 @@ impl GatewayHandle {
         ask: Ask,
         plan: impl Into<Plan>,
     ) -> Result<Dispatch, Refused> {
-        self.admit_with(client, ask, plan.into(), Memo::default()).await
+        self.admit_with(client, ask, None, plan.into(), Memo::default()).await
     }
 
     /// As [`admit`](Self::admit), with what the ledger is to note of the call. The first target of the plan that can
-    /// be asked gets it; `ask` is the highest bound of all of them.
+    /// be asked gets it; `ask` is the highest bound of all of them. Where nobody knows what the call comes to, `most` is
+    /// reserved as far as the client's limits have room for it, and at least `ask`.
     pub async fn admit_with(
         &self,
         client: ClientId,
         ask: Ask,
+        most: Option<Ask>,
         plan: Plan,
         memo: Memo,
     ) -> Result<Dispatch, Refused> {
-        let (job, answer) = Job::new(self.shared.next_job_id(), client, ask, plan.clone(), memo);
+        let (mut job, answer) = Job::new(self.shared.next_job_id(), client, ask, plan.clone(), memo);
         let id = job.id;
+        job.most = most;
         match self.root.forward(job) {
             Ok(()) => {}
             Err(Stranded::Full(_)) => return Err(Refusal::Overloaded { actor: "Gateway" }.into()),

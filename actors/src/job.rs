@@ -139,6 +139,8 @@ pub struct Job {
     pub(crate) id: JobId,
     pub(crate) client: ClientId,
     pub(crate) ask: Ask,
+    /// What it may come to beyond that, where nobody knows: reserved as far as there is room.
+    pub(crate) most: Option<Ask>,
     pub(crate) plan: Plan,
     /// Taken by the admission.
     pub(crate) memo: Memo,
@@ -170,6 +172,7 @@ impl Job {
             id,
             client,
             ask,
+            most: None,
             plan,
             memo,
             way: Way::default(),

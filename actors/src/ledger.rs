@@ -36,7 +36,7 @@ use crate::shared::Shared;
 use crate::tree::Node;
 
 pub use fault::StoreFault;
-pub use query::{Column, UsageQuery, UsageRow, answer_owner, usage};
+pub use query::{Column, UsageQuery, UsageRow, answer_owners, usage};
 pub use store::{
     AnswerOwner, Change, Durability, FailedAttempt, KeptAnswer, Maintained, Recovered, Reservation,
     Settlement, Store, StoreSettings,

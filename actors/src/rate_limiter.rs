@@ -180,6 +180,9 @@ impl RateLimiter {
         }
         let now = self.shared.clock.now();
         let id = self.shared.open.next_id();
+        if let Some(most) = job.most {
+            job.ask = account.fitted(now, job.ask, most);
+        }
         let admitted = match account.limits().mode {
             Mode::Enforce => account.admit(now, id, job.ask).map(|()| None),
             Mode::Shadow => Ok(account.admit_in_shadow(now, id, job.ask)),

@@ -139,7 +139,7 @@ impl Shared {
     }
 
     /// Whose an answer is, if it was made a short time ago; for older ones ask
-    /// [`answer_owner`](crate::ledger::answer_owner).
+    /// [`answer_owners`](crate::ledger::answer_owners).
     pub fn recent_answer(&self, id: &str) -> Option<AnswerOwner> {
         self.journal.recent_answer(id)
     }

@@ -103,6 +103,30 @@ impl Account {
         self.limits = limits;
     }
 
+    /// What to reserve for a call of which nobody knows what it comes to: `most`, or what its limits have left if that is
+    /// less, and never less than `least`. So such calls come one after the other where together they might not fit; a
+    /// single one may still settle above. In `most`, `u64::MAX` is no bound at all: where no limit is set either, `least`
+    /// is reserved.
+    pub fn fitted(&mut self, now: Now, least: Ask, most: Ask) -> Ask {
+        let at = self.advance(now);
+        let Limits { tokens_per_minute, tokens_per_day, usd_per_day, usd_per_month, .. } = self.limits;
+        let Calendar { tokens_today, cost_today, cost_this_month } = self.calendar.on(now.unix_ms);
+        let left =
+            |max: u64, taken: u128| u64::try_from(u128::from(max).saturating_sub(taken)).unwrap_or(u64::MAX);
+        let in_period = |max: Option<u64>, period: Period| {
+            max.map(|max| left(max, u128::from(period.used()).saturating_add(period.reserved())))
+        };
+        let in_minute = tokens_per_minute.map(|max| left(max, self.tokens.count(at).total()));
+        Ask {
+            tokens: fit(least.tokens, most.tokens, [in_minute, in_period(tokens_per_day, tokens_today)]),
+            cost: fit(
+                least.cost,
+                most.cost,
+                [in_period(usd_per_day, cost_today), in_period(usd_per_month, cost_this_month)],
+            ),
+        }
+    }
+
     /// Lets a call in, or says why not. All or nothing: a call that one limit refuses takes
     /// nothing from any other. An id that is already open is let in again and takes nothing more.
     ///
@@ -266,6 +290,17 @@ impl Account {
             return None;
         };
         Some(Denied::new(LimitName::ConcurrentRequests, max, in_flight.into(), reason, wait, now))
+    }
+}
+
+/// Between the least and the most, what these limits have left.
+fn fit(least: u64, most: u64, left: [Option<u64>; 2]) -> u64 {
+    // Where nothing is left, a call of unknown size must not fit.
+    let least = least.max(u64::from(most > 0));
+    match left.into_iter().flatten().min() {
+        Some(left) => least.max(most.min(left)),
+        None if most == u64::MAX => least,
+        None => least.max(most),
     }
 }
 

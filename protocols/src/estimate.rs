@@ -97,6 +97,11 @@ pub fn text_tokens(text: &str) -> u64 {
     estimator.tokens()
 }
 
+/// The most tokens that a file is taken to be which is sent as it is, beside a prompt.
+pub fn file_tokens(file: &[u8]) -> u64 {
+    attachment::file_tokens(file)
+}
+
 /// The most tokens that a prompt written as JSON is taken to be: the value of `messages`, of
 /// `tools`, of `prompt` or `input`, or a whole request.
 ///

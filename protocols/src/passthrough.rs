@@ -8,11 +8,15 @@
 //!
 //! A form is RFC 7578's multipart/form-data: parts between `--BOUNDARY` lines, each with headers and a blank line.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 
+use crate::body::answer_in;
+use crate::estimate;
+use crate::event::AnswerFault;
 use crate::json::{Cursor, JsonFault, Kind, Span, Value, quoted, utf8};
 use crate::openai::RequestFault;
 use crate::splice::Splice;
@@ -43,6 +47,49 @@ pub fn model(body: &[u8], content_type: &str) -> Result<Option<Named>, RequestFa
     }
 }
 
+/// The most tokens that a form is taken to be: its texts as text, its files by their kind and size.
+pub fn form_tokens(body: &[u8], content_type: &str) -> u64 {
+    let Some(boundary) = boundary(content_type) else { return 0 };
+    let tokens = parts(body, boundary).map(|part| {
+        let content = body.get(part.place.clone()).unwrap_or_default();
+        match (part.parameter("filename"), std::str::from_utf8(content)) {
+            (None, Ok(text)) => estimate::text_tokens(text),
+            _ => estimate::file_tokens(content),
+        }
+    });
+    tokens.fold(0, u64::saturating_add)
+}
+
+/// How many answers a body asks for with `n`: of several the highest, and 1 where it is no number.
+pub fn answers(body: &[u8], content_type: &str) -> u64 {
+    let mut asked = Vec::new();
+    match boundary(content_type) {
+        Some(boundary) => {
+            let fields = form_fields(body, boundary, "n").unwrap_or_default();
+            asked.extend(fields.into_iter().map(|field| field.name));
+        }
+        None => {
+            // What is no JSON has no model either, and is refused.
+            let _ = members(body, |name, value| {
+                if name == "n" {
+                    // Some upstreams take a number in quotes.
+                    asked
+                        .push(value.as_text().map_or_else(|| value.raw.to_owned(), |text| text.into_owned()));
+                }
+            });
+        }
+    }
+    let numbers = asked.iter().filter_map(|number| number.trim().parse::<f64>().ok());
+    // A float's cast stops at the ends of the integer.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are meant")]
+    numbers.map(|number| number.ceil() as u64).fold(1, u64::max)
+}
+
+/// Whether a body of this content type is read as a form.
+pub fn is_form(content_type: &str) -> bool {
+    boundary(content_type).is_some()
+}
+
 /// The body with another name in its place.
 pub fn renamed(body: &Bytes, named: &Named, model: &str) -> Bytes {
     if named.name == model {
@@ -70,6 +117,28 @@ pub fn id(body: &[u8]) -> Option<String> {
 /// [`RequestFault::Duplicate`] when it is there twice.
 pub fn text_member(body: &[u8], name: &'static str) -> Result<Option<String>, RequestFault> {
     Ok(json_member(body, name)?.map(|member| member.name))
+}
+
+/// The file that a new batch works on.
+///
+/// # Errors
+/// For a body in which it cannot be found: an upstream that reads more forgivingly than this might find another client's.
+pub fn input_file(body: &[u8]) -> Result<String, RequestFault> {
+    const PARAM: &str = "input_file_id";
+    let mut files = Vec::new();
+    members(body, |name, value| {
+        if name == PARAM {
+            files.push(value);
+        }
+    })?;
+    match files.as_slice() {
+        [file] => {
+            let wrong = RequestFault::WrongType { param: PARAM, found: file.kind, expected: "a string" };
+            file.as_text().map(|name| name.into_owned()).ok_or(wrong)
+        }
+        [] => Err(RequestFault::Missing { param: PARAM }),
+        _ => Err(RequestFault::Duplicate { param: PARAM }),
+    }
 }
 
 /// The files that a batch has written, or each batch of a list.
@@ -106,9 +175,26 @@ pub fn next_page(body: &[u8]) -> Option<String> {
     last.filter(|_| list.has_more)
 }
 
+/// The ids of a list's elements, as far as they have one.
+///
+/// # Errors
+/// [`AnswerFault`] for what is no list: nobody can say what of it may be shown.
+pub fn ids(body: &[u8]) -> Result<Vec<String>, AnswerFault> {
+    let list = List::read(body).ok_or_else(|| no_list(body))?;
+    Ok(list.elements.iter().filter_map(|element| id(element.raw.as_bytes())).collect())
+}
+
+/// Why an answer is no list.
+fn no_list(body: &[u8]) -> AnswerFault {
+    match answer_in(body) {
+        Ok(_) => AnswerFault::NoList,
+        Err(fault) => fault,
+    }
+}
+
 /// A list's `data` with only those elements whose `id` is wanted, and its `first_id` and `last_id` after them; `None` for
 /// what is no such list.
-pub fn filtered(body: &[u8], mut is_wanted: impl FnMut(&str) -> bool) -> Option<Bytes> {
+pub fn filtered(body: &[u8], is_wanted: impl Fn(&str) -> bool) -> Option<Bytes> {
     let list = List::read(body)?;
     let kept = list.elements.iter().filter_map(|element| {
         let id = id(element.raw.as_bytes()).filter(|id| is_wanted(id))?;
@@ -137,16 +223,20 @@ struct List<'a> {
 
 impl<'a> List<'a> {
     fn read(body: &'a [u8]) -> Option<Self> {
-        let (mut data, mut first_id, mut last_id, mut has_more) = (None, None, None, false);
+        let (mut data, mut times, mut first_id, mut last_id, mut has_more) = (None, 0, None, None, false);
         let walked = members(body, |name, value| match name {
-            "data" if value.kind == Kind::Array => data = Some(value),
+            "data" => {
+                data = Some(value);
+                times += 1;
+            }
             "first_id" => first_id = Some(value.span),
             "last_id" => last_id = Some(value.span),
             "has_more" => has_more = value.as_bool() == Some(true),
             _ => {}
         });
         walked.ok()?;
-        let data = data?;
+        // Of two, only one would be filtered.
+        let data = data.filter(|data| times == 1 && data.kind == Kind::Array)?;
         let mut cursor = Cursor::new(data.raw);
         cursor.enter_array().ok()?;
         let mut elements = Vec::new();
@@ -213,29 +303,46 @@ fn form_field(body: &[u8], boundary: &str, wanted: &'static str) -> Result<Optio
 /// All fields of that name; none in what is no form.
 fn form_fields(body: &[u8], boundary: &str, wanted: &str) -> Option<Vec<Named>> {
     let mut fields = Vec::new();
-    let delimiter = format!("--{boundary}");
-    let mut starts = memmem::find_iter(body, delimiter.as_bytes()).map(|at| at + delimiter.len());
-    let mut start = starts.next()?;
-    for next in starts {
-        let part = start..next.saturating_sub(delimiter.len());
-        start = next;
-        let Some(blank) = memmem::find(body.get(part.clone())?, b"\r\n\r\n") else { continue };
-        let headers = String::from_utf8_lossy(body.get(part.start..part.start + blank)?);
-        let is_wanted = headers.lines().any(|line| {
-            let (name, value) = line.split_once(':').unwrap_or_default();
-            name.trim().eq_ignore_ascii_case("content-disposition")
-                && value.split(';').any(|parameter| {
-                    let (name, value) = parameter.split_once('=').unwrap_or_default();
-                    name.trim().eq_ignore_ascii_case("name") && value.trim().trim_matches('"') == wanted
-                })
-        });
-        if is_wanted {
-            let place = part.start + blank + 4..part.end.saturating_sub(2);
-            let name = std::str::from_utf8(body.get(place.clone())?).ok()?.to_owned();
-            fields.push(Named { name, place, is_json: false });
-        }
+    for part in parts(body, boundary).filter(|part| part.parameter("name").as_deref() == Some(wanted)) {
+        let name = std::str::from_utf8(body.get(part.place.clone())?).ok()?.to_owned();
+        fields.push(Named { name, place: part.place, is_json: false });
     }
     Some(fields)
+}
+
+/// One part of a form.
+struct Part<'a> {
+    headers: Cow<'a, str>,
+    /// Its content's bytes in the body.
+    place: Range<usize>,
+}
+
+impl Part<'_> {
+    /// A parameter of its disposition.
+    fn parameter(&self, wanted: &str) -> Option<String> {
+        self.headers.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_disposition = name.trim().eq_ignore_ascii_case("content-disposition");
+            value.split(';').filter(|_| is_disposition).find_map(|parameter| {
+                let (name, value) = parameter.split_once('=')?;
+                let is_wanted = name.trim().eq_ignore_ascii_case(wanted);
+                is_wanted.then(|| value.trim().trim_matches('"').to_owned())
+            })
+        })
+    }
+}
+
+/// The parts of a form, as far as they have headers; none in what is no form.
+fn parts<'a>(body: &'a [u8], boundary: &str) -> impl Iterator<Item = Part<'a>> {
+    let delimiter = format!("--{boundary}");
+    let places: Vec<usize> = memmem::find_iter(body, delimiter.as_bytes()).collect();
+    let length = delimiter.len();
+    (1..places.len()).filter_map(move |next| {
+        let (start, end) = (places.get(next - 1)? + length, *places.get(next)?);
+        let blank = memmem::find(body.get(start..end)?, b"\r\n\r\n")?;
+        let headers = String::from_utf8_lossy(body.get(start..start + blank)?);
+        Some(Part { headers, place: start + blank + 4..end.saturating_sub(2) })
+    })
 }
 
 #[cfg(test)]
@@ -292,6 +399,7 @@ mod tests {
         assert_eq!(model(form.concat().as_bytes(), FORM), twice);
         let file = br#"{"input_file_id":"mine","input_file_id":"theirs"}"#;
         assert!(text_member(file, "input_file_id").is_err());
+        assert_eq!(input_file(file), Err(RequestFault::Duplicate { param: "input_file_id" }));
     }
 
     #[test]
@@ -309,10 +417,61 @@ mod tests {
         assert_eq!(filtered(list.as_bytes(), |id| id == "a").unwrap(), expected);
         let nothing = r#"{"object":"list", "data": [], "first_id":null, "last_id": null, "has_more":false}"#;
         assert_eq!(filtered(list.as_bytes(), |_| false).unwrap(), nothing);
-        assert_eq!(filtered(b"{}", |_| true), None);
+        assert_eq!(ids(list.as_bytes()).unwrap(), ["a", "b"]);
         assert_eq!(next_page(list.as_bytes()), None);
         let more = br#"{"data":[{"id":"a"},{"id":"b"}],"has_more":true}"#;
         assert_eq!(next_page(more).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_form_is_as_much_as_its_texts_and_files() {
+        let part = |head: &str, content: &[u8]| {
+            [format!("--xyz\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes(), content, b"\r\n"]
+                .concat()
+        };
+        let form = |parts: &[Vec<u8>]| [parts.concat().as_slice(), b"--xyz--\r\n"].concat();
+        let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0xff; 100]].concat();
+        let text = part("name=\"prompt\"", b"a cat");
+        let picture = part("name=\"image\"; filename=\"a.png\"", &png);
+        let sound = part("name=\"file\"; filename=\"a.mp3\"", &[0xff; 6_200]);
+        let of = |parts: &[Vec<u8>]| form_tokens(&form(parts), FORM);
+        let words = of(std::slice::from_ref(&text));
+        assert!((1..20).contains(&words), "{words}");
+        assert_eq!(of(&[text.clone(), picture.clone(), picture]), words + 30_000);
+        assert_eq!(of(&[text, sound]), words + 100);
+        assert_eq!(form_tokens(b"x", "application/json"), 0);
+    }
+
+    #[test]
+    fn the_answers_that_are_asked_for_are_counted_however_they_are_written() {
+        for (n, expected) in
+            [("4", 4), ("\"4\"", 4), ("3.5", 4), ("1e1", 10), ("null", 1), ("-2", 1), ("0", 1)]
+        {
+            assert_eq!(answers(format!("{{\"n\":{n}}}").as_bytes(), "application/json"), expected, "{n}");
+        }
+        assert_eq!(answers(br#"{"n":2,"n":9}"#, "application/json"), 9);
+        assert_eq!(answers(b"{}", "application/json"), 1);
+        let form = "--xyz\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n5\r\n--xyz--\r\n";
+        assert_eq!(answers(form.as_bytes(), FORM), 5);
+    }
+
+    #[test]
+    fn what_is_no_list_shows_nothing() {
+        let no_list = [
+            "{}",
+            "{\"data\":null}",
+            "{\"data\":{\"id\":\"a\"}}",
+            "{\"data\":[{\"id\":\"a\"}],\"d\\u0061ta\":[{\"id\":\"b\"}]}",
+            "[{\"id\":\"a\"}]",
+            "{\"data\":[{\"id\":\"a\"}]",
+            "{\"data\":[]} {\"data\":[]}",
+            "a, b",
+            "",
+        ];
+        for body in no_list {
+            assert!(ids(body.as_bytes()).is_err(), "{body}");
+            assert_eq!(filtered(body.as_bytes(), |_| true), None, "{body}");
+        }
     }
 
     #[test]

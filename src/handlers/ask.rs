@@ -32,7 +32,8 @@ use crate::surface::{self, Asked, Outgoing, Upstream};
 use crate::trail::Step;
 use crate::upstream::{PASSED_UPSTREAM, UpstreamRequest, with_query};
 
-use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, affordable, cap, dispatch};
+use super::bound::Beyond;
+use super::{Asking, Cap, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, affordable, cap, dispatch_beyond};
 
 pub(super) static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static OPENAI_PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -87,7 +88,9 @@ pub async fn answer(
     let translated = asks.translatable(exchange, &mut legs)?;
     let output_tokens: Vec<u64> = asks.caps.iter().map(|cap| cap.reserved.saturating_mul(n)).collect();
     let asking = Asking { endpoint, prompt_tokens, output_tokens: &output_tokens, is_free: false, key };
-    let Dispatched { mut charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    let beyond = Beyond::of_pinned(asking.key.is_some());
+    let Dispatched { mut charge, mut shown } =
+        dispatch_beyond(front, exchange, client, &legs, asking, beyond).await?;
     if in_background {
         charge.in_background();
     }

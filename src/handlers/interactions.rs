@@ -28,10 +28,11 @@ use crate::settings::ProviderKind;
 use crate::surface::EVENT_MAX;
 
 use super::ask::{Flow, Sent, course, owner, passed_upstream, relay, request};
+use super::bound::Beyond;
 use super::generative::resolved;
 use super::kept::{self, Kept, Replay, owned, pinned, without_shared};
 use super::passed::served;
-use super::{Asking, Cap, Dispatched, affordable, cap, dispatch};
+use super::{Asking, Cap, Dispatched, affordable, cap, dispatch_beyond};
 
 /// The endpoint's name, as the ledger has it.
 const ENDPOINT: &str = "interactions";
@@ -71,7 +72,9 @@ pub async fn create(
         is_free: false,
         key,
     };
-    let Dispatched { mut charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
+    let beyond = Beyond::of_pinned(asking.key.is_some());
+    let Dispatched { mut charge, mut shown } =
+        dispatch_beyond(front, exchange, client, &legs, asking, beyond).await?;
     let in_background = request.background();
     if in_background {
         charge.in_background();

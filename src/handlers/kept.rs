@@ -2,12 +2,12 @@
 //! deleted, cancelled, its input read.
 //!
 //! Called   by the front door; the ledger knows whose a response is and which key has it.
-//! Bounded  by one look into the ledger's file where memory does not know.
+//! Bounded  by one look-up of what a request refers to (`owners.rs`).
 //! Fails    with a 404 for an id that is unknown, older than 30 days, or another client's: they look the same.
 
 use std::sync::Arc;
 
-use gateway_actors::ledger::{self, AnswerOwner};
+use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
 use gateway_protocols::event::{AnswerStream, Later, WholeAnswer};
 use gateway_protocols::passthrough;
@@ -31,8 +31,11 @@ use super::ask::{Fixed, Flow, Sent, course, once, relay, request, upstream_metho
 use super::passed::{self, Passing};
 use super::{Asking, Dispatched, dispatch};
 
+mod owners;
 mod replayed;
 
+pub use owners::OwnerReader;
+pub(super) use owners::{owned, owners};
 use replayed::Replayed;
 
 /// The endpoint's name, as the ledger has it.
@@ -146,10 +149,12 @@ pub(super) async fn pinned(
     earlier: Option<(&'static str, &str)>,
     references: &[Reference],
 ) -> Result<Pin, Fault> {
-    let mut pin: Option<(AnswerOwner, Fault)> = None;
     let references = references.iter().map(|reference| (reference.what, reference.id.as_str()));
-    for (what, id) in earlier.into_iter().chain(references) {
-        let owner = owned(front, exchange, client, what, id).await?;
+    let (whats, ids): (Vec<&'static str>, Vec<&str>) = earlier.into_iter().chain(references).unzip();
+    let found = owners(front, exchange, client, &ids).await?;
+    let mut pin: Option<(AnswerOwner, Fault)> = None;
+    for ((what, id), owner) in whats.into_iter().zip(ids).zip(found) {
+        let owner = owner.ok_or_else(|| Fault::NotFound { what, name: id.to_owned() })?;
         match &pin {
             Some((pinned, _)) if (&pinned.provider, &pinned.key) != (&owner.provider, &owner.key) => {
                 return Err(Fault::KeptApart { what, id: id.to_owned() });
@@ -255,34 +260,6 @@ pub(super) async fn about(
         }
         Err(failed) => shown.failed(exchange, &failed),
     })
-}
-
-/// Whose a response, its item, an interaction, file or batch is, if it is this client's; `what` says which for an error.
-pub(super) async fn owned(
-    front: &Front,
-    exchange: &Exchange,
-    client: &Client,
-    what: &'static str,
-    id: &str,
-) -> Result<AnswerOwner, Fault> {
-    let unknown = || Fault::NotFound { what, name: id.to_owned() };
-    let owner = match front.gateway.shared().recent_answer(id) {
-        Some(owner) => Some(owner),
-        None if exchange.live.settings.ledger.durability.is_none() => None,
-        None => {
-            let (path, id) = (exchange.live.settings.ledger.path.clone(), id.to_owned());
-            let found = tokio::task::spawn_blocking(move || ledger::answer_owner(&path, &id)).await;
-            match found {
-                Ok(Ok(owner)) => owner,
-                Ok(Err(fault)) => {
-                    tracing::error!(fault = fault.to_string(), "the ledger cannot be read");
-                    return Err(Fault::LedgerUnreadable);
-                }
-                Err(_) => return Err(Fault::Bug),
-            }
-        }
-    };
-    owner.filter(|owner| owner.client == client.id).ok_or_else(unknown)
 }
 
 /// The provider and key that have it, as they are configured now.

@@ -8,12 +8,13 @@
 //! Files and batches belong to the upstream's key, which all clients share. The ledger knows which client made
 //! which: another client's is a 404, and a list shows only one's own.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
-use gateway_limits::Mode;
-use gateway_protocols::event::WholeAnswer;
+use gateway_limits::{Limits, Mode};
+use gateway_protocols::event::{AnswerFault, WholeAnswer};
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate, referenced};
 use http::header::CONTENT_TYPE;
@@ -30,15 +31,22 @@ use crate::resolve::{self, Leg, Resolved};
 use crate::settings::ProviderKind;
 
 use super::ask::{Fixed, Sent, X_ACCEL_BUFFERING, course, once, request, upstream_method};
+use super::bound::{Beyond, More};
 use super::generative::{self, resolved};
-use super::kept::{owned, pinned, without_shared};
-use super::{Asking, Dispatched, Shown, affordable, dispatch};
+use super::kept::{owned, owners, pinned, without_shared};
+use super::{Asking, Dispatched, Shown, UNKNOWN_MAX_OUTPUT, affordable, dispatch_beyond};
 
 /// The endpoint of batches, by its name in the ledger.
 const BATCHES: &str = "batches";
 
+/// The endpoint of moderations, whose answers no model writes.
+const MODERATIONS: &str = "moderations";
+
 /// Pages of a list that are asked for one after the other until one has something of the client's own.
 const PAGES_MAX: u32 = 8;
+
+/// Parameters of a list's query that name one of its elements.
+const CURSORS: [&str; 2] = ["after", "before"];
 
 /// What stands for the model in the ledger where a request names none.
 const NO_MODEL: &str = "-";
@@ -67,9 +75,9 @@ pub async fn with_model(
     let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
     let mut resolved = resolved(exchange, client, Some(&named.name), false)?;
     served(exchange, &mut resolved.legs, ProviderKind::OpenAi, endpoint)?;
-    let is_json = content_type(exchange).trim_start().starts_with("application/json");
-    // A form holds what it means.
-    let referred = if is_json { referenced::references(body.bytes())? } else { Vec::new() };
+    // A form holds what it means. All else was read as JSON, whatever it calls itself.
+    let is_form = passthrough::is_form(content_type(exchange));
+    let referred = if is_form { Vec::new() } else { referenced::references(body.bytes())? };
     let referred = without_shared(&mut resolved.legs, referred);
     let earlier = earlier.as_deref().map(|id| ("response", id));
     let key =
@@ -78,16 +86,26 @@ pub async fn with_model(
         affordable(exchange, client, &mut resolved.legs)?;
     }
     let resolved = resolved.alone(&exchange.trail);
-    let asking = Asking {
-        endpoint,
-        // A form holds pictures and sound, of which nobody knows the tokens before the answer.
-        prompt_tokens: if is_json && !is_free { estimate::prompt_tokens(body.bytes()) } else { 0 },
-        output_tokens: &[0],
-        is_free,
-        key,
+    let prompt_tokens = if is_form || is_free { 0 } else { estimate::prompt_tokens(body.bytes()) };
+    // No cap can be sent, so the model's own is the only one.
+    let answers = match is_free || endpoint == MODERATIONS {
+        true => 0,
+        false => passthrough::answers(body.bytes(), content_type(exchange)),
     };
+    let max_output = resolved.first().capability.max_output.unwrap_or(UNKNOWN_MAX_OUTPUT);
+    let output_tokens = [max_output.saturating_mul(answers)];
+    let prompt = match () {
+        () if is_free => More::Nothing,
+        () if is_form => More::Files(passthrough::form_tokens(body.bytes(), content_type(exchange))),
+        () if key.is_some() => More::Kept,
+        () => More::Nothing,
+    };
+    let is_charged_untold = client.limits.has_budget() && !is_free;
+    let beyond = Beyond { prompt, answers, is_charged_untold };
+    let asking = Asking { endpoint, prompt_tokens, output_tokens: &output_tokens, is_free, key };
     let path = path(exchange, &exchange.query);
-    let passed = pass(front, exchange, client, &resolved, asking, path, Some(named), &body).await;
+    let passage = Passage { path, named: Some(named), is_list: false };
+    let passed = pass(front, exchange, client, &resolved, (asking, beyond), passage, &body).await;
     drop(body);
     Ok(passed?.answer(front, exchange, in_flight))
 }
@@ -111,12 +129,18 @@ pub async fn without_model(
     };
     let makes = exchange.method == Method::POST && id.is_none();
     let makes_work = is_batch && makes;
-    if makes_work && client.limits.has_budget() && client.limits.mode == Mode::Enforce {
-        // What a batch costs is told a day later, when no budget can refuse it any more.
-        return Err(Fault::NotUnderBudget { what: "batches" });
+    if makes_work && client.limits.mode == Mode::Enforce {
+        // What a batch uses is told a day later, when no limit can refuse it any more.
+        let Limits { tokens_per_minute, tokens_per_day, .. } = client.limits;
+        let limited = match client.limits.has_budget() {
+            true => Some("a budget"),
+            false => tokens_per_minute.or(tokens_per_day).map(|_| "a limit on its tokens"),
+        };
+        limited.map_or(Ok(()), |limited| Err(Fault::NotUnderLimit { what: "batches", limited }))?;
     }
-    if makes_work && let Some(input) = passthrough::text_member(body.bytes(), "input_file_id")? {
+    if makes_work {
         // Only the key that has the file can work on it.
+        let input = passthrough::input_file(body.bytes())?;
         owner = Some(owned(front, exchange, client, "file", &input).await?);
     }
     let is_upload = makes && !is_batch;
@@ -140,7 +164,9 @@ pub async fn without_model(
         return Ok(listed?.answer(front, exchange, in_flight));
     }
     let path = path(exchange, &exchange.query);
-    let passed = pass(front, exchange, client, &resolved, asking, path, None, &body).await?;
+    let passage = Passage { path, named: None, is_list: false };
+    let asked = (asking, Beyond::default());
+    let passed = pass(front, exchange, client, &resolved, asked, passage, &body).await?;
     drop(body);
     if let Passed::Whole { made: Some(made), .. } = &passed {
         let new = if makes { passthrough::id(&made.body) } else { None };
@@ -180,12 +206,20 @@ async fn list(
     what: &'static str,
     body: &BufferedBody,
 ) -> Result<Passed, Fault> {
+    for (name, id) in form_urlencoded::parse(exchange.query.as_bytes()) {
+        // What stands beside another's element is nobody else's business, nor whether there is one.
+        if CURSORS.contains(&&*name) && !id.is_empty() {
+            owned(front, exchange, client, what, &id).await?;
+        }
+    }
     let mut query = exchange.query.to_string();
     for page in 1.. {
         let (asking, path) = (asking.clone(), path(exchange, &query));
-        let passed = pass(front, exchange, client, resolved, asking, path, None, body).await?;
+        let passage = Passage { path, named: None, is_list: true };
+        let asked = (asking, Beyond::default());
+        let passed = pass(front, exchange, client, resolved, asked, passage, body).await?;
         let Passed::Whole { mut response, made: Some(mut made) } = passed else { return Ok(passed) };
-        let (shown, is_empty) = own(front, exchange, client, what, &made.body).await?;
+        let (shown, is_empty) = own(front, exchange, client, &made.body).await?;
         let next = passthrough::next_page(&made.body).filter(|_| is_empty && page < PAGES_MAX);
         if let Some(last) = next {
             query = after(&exchange.query, &last);
@@ -245,25 +279,16 @@ async fn own(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
-    what: &'static str,
     list: &bytes::Bytes,
 ) -> Result<(bytes::Bytes, bool), Fault> {
-    let mut ids = Vec::new();
-    passthrough::filtered(list, |id| {
-        ids.push(id.to_owned());
-        false
-    });
-    let mut mine = Vec::with_capacity(ids.len());
-    for id in ids {
-        match owned(front, exchange, client, what, &id).await {
-            Ok(_) => mine.push(id),
-            Err(Fault::NotFound { .. }) => {}
-            Err(fault) => return Err(fault),
-        }
-    }
-    // What is no list shows nothing that could be another's.
-    let shown = passthrough::filtered(list, |id| mine.iter().any(|mine| mine == id));
-    Ok((shown.unwrap_or_else(|| list.clone()), mine.is_empty()))
+    // It was found to be a list when it was read.
+    let ids = passthrough::ids(list).map_err(|_| Fault::Bug)?;
+    let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let owners = owners(front, exchange, client, &asked).await?;
+    let mine: HashSet<&str> =
+        asked.into_iter().zip(&owners).filter(|(_, owner)| owner.is_some()).map(|(id, _)| id).collect();
+    let shown = passthrough::filtered(list, |id| mine.contains(id)).ok_or(Fault::Bug)?;
+    Ok((shown, mine.is_empty()))
 }
 
 /// An answer's bytes, and the name of the key that gave it.
@@ -297,22 +322,29 @@ impl Passed {
     }
 }
 
+/// How a request goes upstream, and what must come.
+struct Passage {
+    /// Below the upstream's base URL, with the query.
+    path: String,
+    /// The model's name in the body.
+    named: Option<Named>,
+    /// Whether the answer is of any use only as a list: nothing else may be shown, whatever it calls itself.
+    is_list: bool,
+}
+
 /// Passes a request and its answer.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is used once, and a struct for them would live for one call"
-)]
 async fn pass(
     front: &Front,
     exchange: &Exchange,
     client: &Client,
     resolved: &Resolved,
-    asking: Asking<'_>,
-    path: String,
-    named: Option<Named>,
+    (asking, beyond): (Asking<'_>, Beyond),
+    passage: Passage,
     body: &BufferedBody,
 ) -> Result<Passed, Fault> {
-    let Dispatched { charge, mut shown } = dispatch(front, exchange, client, &resolved.legs, asking).await?;
+    let Passage { path, named, is_list } = passage;
+    let Dispatched { charge, mut shown } =
+        dispatch_beyond(front, exchange, client, &resolved.legs, asking, beyond).await?;
     shown.warn(front, resolved.retired.as_ref());
     let leg = resolved.first();
     let sent = match &named {
@@ -322,16 +354,18 @@ async fn pass(
     let method = upstream_method(&exchange.method);
     let sent = Sent { method, path: path.into(), body: sent, is_passed: true };
     let request = request(&exchange.headers, leg, sent);
-    let read = |body: bytes::Bytes| {
-        let usage = passthrough::usage(&body);
-        Ok((body, WholeAnswer { usage, ..WholeAnswer::default() }))
-    };
+    let read = if is_list { read_list } else { read_any };
     let mut course = course(front, exchange, client, resolved.legs.clone());
     if named.is_none() {
         // It may make something.
         course = once(course);
     }
-    Ok(match Attempts::new(course, Fixed { request, read }, None).taken(charge).await {
+    let attempts = Attempts::new(course, Fixed { request, read }, None);
+    let taken = match is_list {
+        true => attempts.whole(charge).await.map(|(whole, served)| (Taken::Whole(whole), served)),
+        false => attempts.taken(charge).await,
+    };
+    Ok(match taken {
         Ok((Taken::Whole(whole), served)) => {
             let made = Some(Made { body: whole.bytes.clone(), key: Arc::clone(&served.key) });
             let mut response = Response::new(whole.bytes.into());
@@ -347,6 +381,16 @@ async fn pass(
         },
         Err(failed) => Passed::Whole { response: shown.failed(exchange, &failed), made: None },
     })
+}
+
+fn read_any(body: bytes::Bytes) -> Result<(bytes::Bytes, WholeAnswer), AnswerFault> {
+    let usage = passthrough::usage(&body);
+    Ok((body, WholeAnswer { usage, ..WholeAnswer::default() }))
+}
+
+fn read_list(body: bytes::Bytes) -> Result<(bytes::Bytes, WholeAnswer), AnswerFault> {
+    passthrough::ids(&body)?;
+    Ok((body, WholeAnswer::default()))
 }
 
 /// The path below the upstream's base URL, with this query.

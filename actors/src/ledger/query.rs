@@ -105,27 +105,35 @@ pub fn usage(path: &Path, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreFaul
     usage_within(path, query, READ_MAX)
 }
 
-/// Whose an answer is that its upstream keeps under this id; `None` when it was never asked for here, or more than 30
-/// days ago.
+/// Whose the answers are that upstreams keep under these ids, in their order; `None` for one that was never asked for
+/// here, or more than 30 days ago. The file is opened once, however many there are.
 ///
 /// # Errors
 /// As [`usage`].
-pub fn answer_owner(path: &Path, id: &str) -> Result<Option<AnswerOwner>, StoreFault> {
+pub fn answer_owners<I: AsRef<str>>(path: &Path, ids: &[I]) -> Result<Vec<Option<AnswerOwner>>, StoreFault> {
     const OWNER: &str = "SELECT client, provider, key FROM answers WHERE id = ?1";
     let conn = open_current(path, READ_MAX)?;
-    let owner = conn.query_row(OWNER, [id], |row| Ok((row_client(row, 0)?, text(row, 1)?, text(row, 2)?)));
-    match owner.optional().map_err(|error| StoreFault::of(path, error))? {
-        Some((Some(client), provider, key)) => Ok(Some(AnswerOwner { client, provider, key })),
-        _ => Ok(None),
-    }
+    let owners = || -> rusqlite::Result<Vec<Option<AnswerOwner>>> {
+        let mut statement = conn.prepare(OWNER)?;
+        let owner = |row: &Row<'_>| {
+            let (provider, key) = (text(row, 1)?, text(row, 2)?);
+            Ok(row_client(row, 0)?.map(|client| AnswerOwner { client, provider, key }))
+        };
+        ids.iter().map(|id| Ok(statement.query_row([id.as_ref()], owner).optional()?.flatten())).collect()
+    };
+    owners().map_err(|error| fault(path, error, READ_MAX))
 }
 
 fn usage_within(path: &Path, query: &UsageQuery, limit: Duration) -> Result<Vec<UsageRow>, StoreFault> {
     let conn = open_current(path, limit)?;
-    sums(&conn, query).map_err(|error| match error.sqlite_error_code() {
+    sums(&conn, query).map_err(|error| fault(path, error, limit))
+}
+
+fn fault(path: &Path, error: rusqlite::Error, limit: Duration) -> StoreFault {
+    match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => StoreFault::ReadTooLong { path: path.to_owned(), limit },
         _ => StoreFault::of(path, error),
-    })
+    }
 }
 
 /// Opens a ledger of this version's schema.

@@ -3,7 +3,8 @@
 //! Owns     the file and the two beside it: the lock (one gateway per ledger) and the mark (how far it went).
 //! Called   by the ledger's writer, which alone has it: [`Store::commit`] for what has happened,
 //!          [`Store::maintain`] about once a second. Others read the file with [`super::usage`] or `sqlite3`.
-//! Bounded  in memory by the calls in flight and the clients of a second; on the disk by `keep_days`, and the
+//! Bounded  in memory by the calls in flight and the clients of a second; on the disk the calls by `keep_days`, and
+//!          the sums, which stay for ever, by 200 models a day for each client and provider (`sums.rs`); the
 //!          write-ahead log by 16 MiB as long as no reader stays.
 //! Fails    with a [`StoreFault`]; nothing of the failed batch is in the file then, or all of it. The connection
 //!          is given up. The next call opens the file anew, reads from it what is true, and goes on: the same

@@ -6,7 +6,8 @@
 //!
 //! Owns     [`Pending`], the sums that the file does not have yet, and [`Tally`], one of them.
 //! Called   by the store: after each commit, and when it is time to roll up.
-//! Bounded  by the clients that called since the last time, times the targets that they called.
+//! Bounded  in memory by the clients that called since the last time, times the targets that they called; in the file
+//!          by [`MODELS_MAX`] for each day, client and provider.
 //! Fails    with the transaction it is part of; the sums in memory are given up only when that is committed.
 
 use std::collections::HashMap;
@@ -21,6 +22,13 @@ use crate::job::Target;
 
 /// No sum is larger, in memory as in the file, so that it does not matter where it was made.
 const SUM_MAX: u64 = i64::MAX as u64;
+
+/// Models of one provider that have sums of their own, per client and day: whoever may ask for any model can make names
+/// up, and sums never go. Ten times as many as most clients use.
+pub(super) const MODELS_MAX: u32 = 200;
+
+/// What stands for the models beyond them. No model has such a name.
+pub(super) const OTHER_MODELS: &str = "(other)";
 
 /// Sums over settled calls. Those that were never sent are in none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -153,6 +161,8 @@ impl Pending {
                 stored(tally.usage.cache_write),
                 stored(tally.usage.output),
                 stored(tally.usage.reasoning),
+                MODELS_MAX,
+                OTHER_MODELS,
             ])?;
             accounts.execute(params![
                 client.as_str(),
@@ -171,7 +181,11 @@ impl Pending {
 const ADD_TO_DAILY: &str = "\
 INSERT INTO daily (day, client, provider, model, requests, failed, tokens, debt, cost, unpriced_requests,
                    input, cache_read, cache_write, output, reasoning)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+VALUES (?1, ?2, ?3,
+        CASE WHEN EXISTS (SELECT 1 FROM daily WHERE (day, client, provider, model) = (?1, ?2, ?3, ?4))
+               OR (SELECT count(*) FROM daily WHERE (day, client, provider) = (?1, ?2, ?3)) < ?16
+             THEN ?4 ELSE ?17 END,
+        ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT DO UPDATE SET
     requests = min(requests + ?5, 9223372036854775807),
     failed = min(failed + ?6, 9223372036854775807),

@@ -25,6 +25,26 @@ const IMAGE_TOKENS_MIN: u64 = 1_120;
 /// it, with colour profile and previews some thirty.
 const JPEG_SEGMENTS_MAX: usize = 64;
 
+/// Uncompressed sound: Gemini hears 32 tokens a second, OpenAI 10; uncompressed speech is at least
+/// 8,000 bytes a second.
+const BYTES_PER_TOKEN_PLAIN: u64 = 250;
+
+/// Compressed sound: the same 32 tokens a second from 16 kbit/s, the thinnest speech in common use.
+const BYTES_PER_TOKEN_COMPRESSED: u64 = 62;
+
+/// How files of pictures begin: PNG, JPEG, GIF.
+const PICTURES: [&[u8]; 3] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8"];
+
+/// Tokens of a file that is no base64: a picture, or else sound.
+pub(super) fn file_tokens(file: &[u8]) -> u64 {
+    let in_riff = |kind: &[u8]| file.starts_with(b"RIFF") && file.get(8..12) == Some(kind);
+    if in_riff(b"WEBP") || PICTURES.iter().any(|magic| file.starts_with(magic)) {
+        return IMAGE_TOKENS_MAX;
+    }
+    let bytes_per_token = if in_riff(b"WAVE") { BYTES_PER_TOKEN_PLAIN } else { BYTES_PER_TOKEN_COMPRESSED };
+    (file.len() as u64).div_ceil(bytes_per_token)
+}
+
 /// Tokens of the attachment whose base64 text this is. `media_type` is what its data URL says, if
 /// it is one.
 pub(super) fn tokens(media_type: Option<&str>, base64: &str) -> u64 {
@@ -36,9 +56,7 @@ pub(super) fn tokens(media_type: Option<&str>, base64: &str) -> u64 {
         IMAGE_TOKENS_MAX
     } else {
         let bytes_per_token = if file.starts_with(0, b"RIFF") && file.starts_with(8, b"WAVE") {
-            // Gemini hears 32 tokens a second, OpenAI 10; uncompressed speech is at least 8,000
-            // bytes a second.
-            250
+            BYTES_PER_TOKEN_PLAIN
         } else if media_type == "application/pdf" || file.starts_with(0, b"%PDF") {
             // A page costs up to 4,600 tokens at Claude (its text and its picture) and seldom has
             // less than 20 KB.
@@ -47,9 +65,7 @@ pub(super) fn tokens(media_type: Option<&str>, base64: &str) -> u64 {
             // Prose and code have more than two bytes a token.
             2
         } else {
-            // Compressed sound: the same 32 tokens a second from 16 kbit/s, the thinnest speech in
-            // common use.
-            62
+            BYTES_PER_TOKEN_COMPRESSED
         };
         (file.len() as u64).div_ceil(bytes_per_token).max(1)
     }

@@ -34,6 +34,9 @@ pub enum AnswerFault {
     /// `choices` is missing, null or empty.
     #[error("the upstream's answer has no choices")]
     NoChoices,
+    /// A list without its `data`, or with two.
+    #[error("the upstream's answer is no list: it has not one `data` array")]
+    NoList,
     /// What it says is in an order that no client could read.
     #[error("the upstream's answer makes no sense: {0}")]
     OutOfOrder(#[from] crate::event::OutOfOrder),

@@ -41,6 +41,25 @@ async fn a_batch_is_its_owners_alone_and_takes_only_ones_own_file() {
     let before = site.upstream.requests();
     asked(&site, &batch("ada", &bobs), 404).await;
     asked(&site, &batch("ada", "file-unknown"), 404).await;
+    // Nor by a body that another reader might make more of.
+    let forgiving = json!({"input_file_id": bobs, "endpoint": "/v1/chat/completions"}).to_string();
+    let utf16: Vec<u8> = forgiving.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for body in [
+        forgiving.replace('}', ",}").into_bytes(),
+        forgiving.replace('}', ",\"x\":NaN}").into_bytes(),
+        forgiving.replace('"', "'").into_bytes(),
+        [b"\xef\xbb\xbf", forgiving.as_bytes()].concat(),
+        format!("[{forgiving}]").into_bytes(),
+        json!({"input_file_id": [bobs]}).to_string().into_bytes(),
+        utf16,
+        b"{}".to_vec(),
+    ] {
+        let request = Request::post("/v1/batches")
+            .header("authorization", "Bearer key-ada")
+            .header("content-type", "application/json")
+            .body(body);
+        asked(&site, &request, 400).await;
+    }
     assert_eq!(site.upstream.requests(), before);
     let answer = asked(&site, &batch("ada", &adas), 200).await;
     let id = answer.json()["id"].as_str().unwrap().to_owned();

@@ -94,6 +94,94 @@ async fn a_path_cannot_lead_from_ones_own_to_anothers() {
 }
 
 #[tokio::test]
+async fn what_is_no_list_shows_nothing_of_others() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    let both = json!([{"id": adas, "object": "file"}, {"id": bobs, "object": "file"}]);
+    let no_lists = [
+        ("text/plain", both.to_string()),
+        ("text/plain", format!("{adas}, {bobs}")),
+        ("application/json", both.to_string()),
+        ("application/json", json!({"files": both}).to_string()),
+        ("application/json", json!({"data": {"0": bobs}}).to_string()),
+        ("application/json", format!("{{\"data\":{both},\"data\":[]}}")),
+        ("application/json", format!("{{\"data\":{both}")),
+        ("text/event-stream", format!("data: {{\"data\":{both}}}\n\n")),
+    ];
+    for (content_type, body) in no_lists {
+        for path in ["/v1/files", "/v1/batches", "/openai/v1/files"] {
+            site.upstream.script(Reply::body(content_type, body.clone()).not_streamed());
+            let answer = asked(&site, &get("ada", path), 502).await;
+            assert!(!answer.text().contains(&bobs), "{content_type}: {}", answer.text());
+        }
+    }
+    // A list that calls itself something else is one all the same, and is filtered as one.
+    let list = json!({"object": "list", "data": both, "has_more": false}).to_string();
+    site.upstream.script(Reply::body("text/plain", list).not_streamed());
+    let list = asked(&site, &get("ada", "/v1/files"), 200).await.json();
+    assert_eq!(ids(&list), [adas.as_str()], "{list}");
+    site.ends().await;
+}
+
+#[tokio::test]
+async fn a_list_does_not_begin_at_what_is_anothers() {
+    let site = Site::start().await;
+    let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
+    let before = site.upstream.requests();
+    for query in [
+        format!("after={bobs}"),
+        format!("limit=1&before={bobs}"),
+        format!("after={adas}&after={bobs}"),
+        format!("%61fter={bobs}"),
+        "after=file-unknown".to_owned(),
+    ] {
+        let answer = asked(&site, &get("ada", &format!("/v1/files?{query}")), 404).await;
+        assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with("no such file"));
+    }
+    for path in ["/v1/files/", "/v1/batches/", "/v1//files", "/v1/Files", "/v1/%66iles", "/v1/files/."] {
+        asked(&site, &get("ada", path), 404).await;
+        asked(&site, &delete("ada", path), 404).await;
+    }
+    assert_eq!(site.upstream.requests(), before);
+    asked(&site, &get("ada", &format!("/v1/files?after={adas}")), 200).await;
+    let head = Request::new("HEAD", "/v1/files").header("authorization", "Bearer key-ada");
+    assert!(asked(&site, &head, 200).await.body.is_empty());
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn a_large_page_of_others_is_looked_up_at_once() {
+    let site = Site::start().await;
+    let mine = uploaded(&site, "ada").await;
+    let mut page: Vec<Value> = (0..10_000).map(|n| json!({"id": format!("file-{n}")})).collect();
+    page.push(json!({"id": mine}));
+    site.upstream
+        .script(Reply::json(json!({"object": "list", "data": page, "has_more": false})).not_streamed());
+    let list = asked(&site, &get("ada", "/v1/files?limit=10000"), 200).await.json();
+    assert_eq!(ids(&list), [mine.as_str()]);
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
+async fn what_calls_itself_something_else_is_looked_into_all_the_same() {
+    let site = Site::start().await;
+    let bobs = uploaded(&site, "bob").await;
+    let before = site.upstream.requests();
+    let body = json!({"model": GPT, "input": [{"content": [{"type": "input_file", "file_id": bobs}]}]});
+    for content_type in ["Application/JSON", "text/plain", "application/x-ndjson", "multipart/form-data"] {
+        for path in ["/v1/responses/compact", "/v1/images/edits"] {
+            let request = Request::post(path)
+                .header("authorization", "Bearer key-ada")
+                .header("content-type", content_type)
+                .body(body.to_string());
+            asked(&site, &request, 404).await;
+        }
+    }
+    assert_eq!(site.upstream.requests(), before);
+    site.ends_in_agreement().await;
+}
+
+#[tokio::test]
 async fn a_client_with_a_budget_makes_no_batches_but_may_keep_files() {
     let upstream = FakeUpstream::start().await;
     let budget = json!({"budget": {"usd_per_day": "1"}});

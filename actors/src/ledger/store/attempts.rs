@@ -2,7 +2,8 @@
 //!
 //! Owns     the statements that write them.
 //! Called   by `write`, within its transaction.
-//! Bounded  by failures: breakers see to it that an upstream which is down is asked seldom.
+//! Bounded  by failures: breakers see to it that an upstream which is down is asked seldom. Sums have at most
+//!          [`MODELS_MAX`] models for each day, client and key, as those of calls.
 //! Fails    with the transaction.
 //!
 //! They are so few beside the calls that their sums are written with them, and not once a second as those of calls.
@@ -11,6 +12,7 @@ use rusqlite::{Connection, params};
 
 use super::change::FailedAttempt;
 use super::head::stored;
+use crate::ledger::sums::{MODELS_MAX, OTHER_MODELS};
 
 const INSERT: &str = "\
 INSERT INTO failed_attempts (call, attempt, client, provider, key, model, day, failed_ms, took_ms, fault, status, grade,
@@ -21,7 +23,12 @@ ON CONFLICT DO NOTHING";
 // An integer sum that overflows is a REAL in SQLite, and the lesser of it and the largest integer is the integer.
 const ADD: &str = "\
 INSERT INTO failed_daily (day, client, provider, key, model, attempts, tokens, cost)
-VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7)
+VALUES (?1, ?2, ?3, ?4,
+        CASE WHEN EXISTS (SELECT 1 FROM failed_daily
+                          WHERE (day, client, provider, key, model) = (?1, ?2, ?3, ?4, ?5))
+               OR (SELECT count(*) FROM failed_daily WHERE (day, client, provider, key) = (?1, ?2, ?3, ?4)) < ?8
+             THEN ?5 ELSE ?9 END,
+        1, ?6, ?7)
 ON CONFLICT DO UPDATE SET
     attempts = attempts + 1,
     tokens = min(tokens + ?6, 9223372036854775807),
@@ -66,6 +73,8 @@ pub(super) fn write(conn: &Connection, failed: &FailedAttempt) -> rusqlite::Resu
         &*target.model,
         stored(usage.total()),
         stored(cost.unwrap_or(0)),
+        MODELS_MAX,
+        OTHER_MODELS,
     ])?;
     Ok(true)
 }

@@ -382,9 +382,11 @@ fn a_kept_answer_stays_with_the_client_that_had_it_first() {
     };
     store.commit(&[kept("ada", 0)]).unwrap();
     store.commit(&[kept("bob", 1), kept("ada", 2)]).unwrap();
-    let owner = |id| crate::ledger::answer_owner(&folder.path(), id).unwrap();
+    let owner = |id: &str| crate::ledger::answer_owners(&folder.path(), &[id]).unwrap().pop().unwrap();
     assert_eq!(owner("resp_1").map(|owner| (owner.client, owner.key)), Some((client("ada"), "eu".into())));
     assert_eq!(owner("resp_2"), None);
+    let owners = crate::ledger::answer_owners(&folder.path(), &["resp_2", "resp_1", "resp_2"]).unwrap();
+    assert_eq!(owners.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
 
     store.maintain(START_MS + 29 * DAY_MS).unwrap();
     assert!(owner("resp_1").is_some());

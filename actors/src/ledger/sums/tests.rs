@@ -22,6 +22,42 @@ fn months_begin_where_the_calendar_says() {
     assert!(month_of(u64::MAX) > month_of(first));
 }
 
+#[test]
+fn names_that_a_client_makes_up_do_not_grow_the_file_for_ever() {
+    let conn = Connection::open_in_memory().unwrap();
+    migrate(&conn, Kind::New, MIGRATIONS).unwrap();
+    let (ada, bob) = (named("ada"), named("bob"));
+    let tally = Tally { requests: 1, failed: 1, ..Tally::default() };
+    let rows = |client: &str| {
+        conn.query_row("SELECT count(*), sum(requests) FROM daily WHERE client = ?1", [client], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))
+        })
+        .unwrap()
+    };
+    for round in 0..3 {
+        let mut pending = Pending::default();
+        for n in 0..300 {
+            pending.add(&ada, 1, &target(&format!("made-up-{round}-{n}")), &tally);
+        }
+        // A model that has its row keeps it.
+        pending.add(&ada, 1, &target("made-up-0-0"), &tally);
+        pending.add(&bob, 1, &target("nano"), &tally);
+        pending.write(&conn).unwrap();
+    }
+    assert_eq!(rows("ada"), (MODELS_MAX + 1, 903));
+    assert_eq!(rows("bob"), (1, 3));
+    let requests = |model: &str| -> u32 {
+        let sql = "SELECT requests FROM daily WHERE client = 'ada' AND model = ?1";
+        conn.query_row(sql, [model], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((requests("made-up-0-0"), requests(OTHER_MODELS)), (4, 700));
+    // The next day begins anew.
+    let mut pending = Pending::default();
+    pending.add(&ada, 2, &target("nano"), &tally);
+    pending.write(&conn).unwrap();
+    assert_eq!(rows("ada"), (MODELS_MAX + 2, 904));
+}
+
 proptest! {
     /// The account in memory and the one in the file follow the same rule.
     #[test]
