@@ -115,13 +115,7 @@ pub async fn answer(
     let response = match attempts.whole(charge).await {
         Ok((mut whole, served)) => {
             if keeps && is_passed(&served.leg, protocol) {
-                let shared = Arc::clone(front.gateway.shared());
-                let keeper = Keeper { shared, owner: owner(client, &served) };
-                let kept = surface::kept(protocol, &whole.bytes);
-                kept.iter().for_each(|id| keeper.note(id));
-                if let (Some(id), Some(call)) = (kept.first(), whole.unattended.take()) {
-                    front.background.hold(id, call);
-                }
+                keep(front, client, protocol, &mut whole, &served);
             }
             shown.whole(exchange, whole, &served)
         }
@@ -129,6 +123,17 @@ pub async fn answer(
     };
     drop(in_flight);
     Ok(response)
+}
+
+/// Notes whose an answer is that its upstream keeps, and holds on to one that is not made yet.
+fn keep(front: &Front, client: &Client, protocol: Protocol, whole: &mut Whole, served: &Served) {
+    let shared = Arc::clone(front.gateway.shared());
+    let keeper = Keeper { shared, owner: owner(client, served) };
+    let kept = surface::kept(protocol, &whole.bytes);
+    kept.iter().for_each(|id| keeper.note(id));
+    if let (Some(id), Some(call)) = (kept.first(), whole.unattended.take()) {
+        front.background.hold(id, call);
+    }
 }
 
 fn is_passed(leg: &Leg, protocol: Protocol) -> bool {
