@@ -90,9 +90,7 @@ pub async fn answer(
     let output_tokens: Vec<u64> = asks.caps.iter().map(|cap| cap.reserved.saturating_mul(n)).collect();
     let asking = Asking { endpoint, prompt_tokens, output_tokens: &output_tokens, is_free: false, key };
     let Dispatched { mut charge, mut shown } = dispatch(front, exchange, client, &legs, asking).await?;
-    if in_background {
-        charge.in_background();
-    }
+    charge.in_background(in_background);
     shown.warn(front, retired.as_ref());
     if legs.len() > 1 || asks.is_mendable {
         asks.passed = passed_upstream(&exchange.headers);
