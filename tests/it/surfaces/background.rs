@@ -25,7 +25,7 @@ async fn day(site: &Site) -> (u64, u64) {
     let shared = site.gateway.front().gateway.shared();
     site.gateway.until("no call is in flight", || shared.calls_in_flight() == 0).await;
     let day = site.gateway.limits("ada").await.tokens_per_day.unwrap();
-    (day.used, u64::try_from(day.reserved).unwrap())
+    (day.used, day.reserved)
 }
 
 /// Begun, so that its bound is reserved and nothing is used; its id.
