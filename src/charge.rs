@@ -143,9 +143,9 @@ impl Charge {
         self.attempts
     }
 
-    /// The upstream is to make the answer whether or not anybody waits: whoever leaves pays for all of it.
-    pub fn in_background(&mut self) {
-        self.is_background = true;
+    /// Whether the upstream is to make the answer also when nobody waits: whoever leaves pays for all of it then.
+    pub fn in_background(&mut self, is_background: bool) {
+        self.is_background = is_background;
     }
 
     /// How many were asked until now.

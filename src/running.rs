@@ -107,7 +107,6 @@ impl Gateway {
         let admin_token = AdminToken::load(settings.admin_token.as_ref(), folder)
             .map_err(|error| StartFault::Data { folder: folder.display().to_string(), error })?;
         let audit = AuditLog::new(folder);
-        let max_in_flight = usize::try_from(settings.server.max_in_flight).unwrap_or(usize::MAX);
         let (backing, recovered) = open_ledger(&settings.ledger).await?;
         let clients = Arc::new(ClientTable::new(1, clients));
         let mut observer = Observer::new()?;
@@ -123,10 +122,9 @@ impl Gateway {
             gateway,
             usage: UsageReader::new(live.settings.ledger.path.clone()),
             owners: OwnerReader::new(live.settings.ledger.path.clone()),
-            live: ArcSwap::from_pointee(live),
             authenticator: Authenticator::default(),
             budget: Arc::default(),
-            in_flight: Gate::new(max_in_flight),
+            in_flight: Gate::new(usize::try_from(live.settings.server.max_in_flight).unwrap_or(usize::MAX)),
             background: Arc::default(),
             model_list: ModelList::default(),
             retirements: Retirements::default(),
@@ -137,6 +135,7 @@ impl Gateway {
             cut_off: CutOff::default(),
             observer: Arc::new(observer),
             live_view: LiveView::default(),
+            live: ArcSwap::from_pointee(live),
         });
         let kill = CancellationToken::new();
         let for_connections = Arc::clone(&front);

@@ -91,9 +91,7 @@ pub async fn answer(
     let beyond = Beyond::of_pinned(asking.key.is_some());
     let Dispatched { mut charge, mut shown } =
         dispatch_beyond(front, exchange, client, &legs, asking, beyond).await?;
-    if in_background {
-        charge.in_background();
-    }
+    charge.in_background(in_background);
     shown.warn(front, retired.as_ref());
     if legs.len() > 1 || asks.is_mendable {
         asks.passed = passed_upstream(&exchange.headers);

@@ -76,9 +76,7 @@ pub async fn create(
     let Dispatched { mut charge, mut shown } =
         dispatch_beyond(front, exchange, client, &legs, asking, beyond).await?;
     let in_background = request.background();
-    if in_background {
-        charge.in_background();
-    }
+    charge.in_background(in_background);
     shown.warn(front, retired.as_ref());
     let (stream, keeps) = (request.stream(), request.store() || in_background);
     let interacts = Interacts { request, caps, passed: passed_upstream(&exchange.headers), _held: body };
