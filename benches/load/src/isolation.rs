@@ -38,9 +38,11 @@ use crate::{say, seconds, upstream};
 const CONNECTIONS: u16 = 40;
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Clients of the second provider, the time between two requests of each, and how long they wait for an answer.
-const NEIGHBOURS: u16 = 16;
-const NEIGHBOUR_PERIOD: Duration = Duration::from_millis(100);
+/// Clients of the second provider, the time between two requests of each, and how long they wait for an answer: a tenth
+/// of what is measured, so that it is their answers that may matter and not that they ask. The times have no common
+/// measure with [`PERIOD`], else the same requests would meet all the time.
+const NEIGHBOURS: u16 = 8;
+const NEIGHBOUR_PERIOD: Duration = Duration::from_millis(211);
 const NEIGHBOUR_PATIENCE: Duration = Duration::from_secs(1);
 
 /// From a change of the second provider until it counts: as long as its clients need for a request or two.
@@ -248,29 +250,34 @@ fn write(out: &mut impl io::Write, flags: &Flags, machine: &Machine, lanes: &Lan
     )?;
     writeln!(
         out,
-        "one provider's clients ask {} plain completions a second; {NEIGHBOURS} clients ask another provider\n",
+        "one provider's clients ask {} plain completions a second; {NEIGHBOURS} clients ask another provider, at most {} a \
+         second\n",
         short(f64::from(CONNECTIONS) / PERIOD.as_secs_f64()),
+        short(f64::from(NEIGHBOURS) / NEIGHBOUR_PERIOD.as_secs_f64()),
     )?;
     writeln!(
         out,
-        "| the other provider … | answers measured | p50, ms | p99, ms | p50, ratio (middle half of the rounds) | \
-         p99, ratio | gateway's CPU, % of a core | its own clients got |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| the other provider … | answers measured | p50, ms | p99, ms | p50, ratio to asked nothing (middle half of \
+         the rounds) | p99, ratio | p99, ratio to answers | gateway's CPU, % of a core | its own clients got |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )?;
-    let [idle, ..] = lanes;
+    let [idle, answers, ..] = lanes;
     for (phase, lane) in Phase::ALL.into_iter().zip(lanes) {
-        let ratio = |percent| lane.latencies.beside(&idle.latencies, percent, |own, idle| own / idle);
-        let ratio = |percent| ratio(percent).filter(|_| phase != Phase::Idle);
+        let ratio = |other: &Lane, percent| {
+            let ratio = lane.latencies.beside(&other.latencies, percent, |own, other| own / other);
+            text_with_middle(ratio.filter(|_| !std::ptr::eq(lane, other)))
+        };
         let got: Vec<String> = lane.neighbours.iter().map(|(got, count)| format!("{got}: {count}")).collect();
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             phase.title(),
             lane.latencies.count(),
             text(lane.latencies.percentile(50)),
             text(lane.latencies.percentile(99)),
-            text_with_middle(ratio(50)),
-            text_with_middle(ratio(99)),
+            ratio(idle, 50),
+            ratio(idle, 99),
+            ratio(answers, 99),
             short(lane.cpu.as_secs_f64() / lane.time.as_secs_f64() * 100.0),
             if got.is_empty() { "-".to_owned() } else { got.join(", ") },
         )?;
