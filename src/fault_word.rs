@@ -41,7 +41,7 @@ impl Fault {
             Self::Change(_) => "change_refused",
             Self::Audit(_) | Self::Reload(ReloadFault::NotRecorded(_)) => "audit_log_unwritable",
             Self::NoProviderFor { .. } => "no_provider",
-            Self::NotUnderLimit { .. } => "not_under_budget",
+            Self::NotUnderLimit { .. } => "not_under_limit",
             Self::Untranslatable(_) => "untranslatable",
             Self::Refused(refused) => of_refusal(&refused.refusal),
             Self::Upstream { fault, .. } => fault.as_str(),

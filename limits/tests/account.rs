@@ -475,3 +475,30 @@ fn a_call_that_goes_on_without_its_client_frees_its_slot_and_keeps_what_it_reser
     let view = account.view(at_ms(1));
     assert_eq!((view.in_flight, view.tokens_today), (0, 60));
 }
+
+fn a_call_of_unknown_size_reserves_what_is_left_and_the_next_one_waits() {
+    let limits = Limits { tokens_per_day: Some(1_000), usd_per_month: Some(50), ..Limits::default() };
+    let mut account = Account::new(limits);
+    let (least, unknown) = (Ask { tokens: 100, cost: 5 }, Ask { tokens: u64::MAX, cost: u64::MAX });
+    assert_eq!(account.fitted(at_ms(0), least, unknown), Ask { tokens: 1_000, cost: 50 });
+    // What is known to be enough is enough.
+    assert_eq!(account.fitted(at_ms(0), least, Ask { tokens: 400, cost: 20 }), Ask { tokens: 400, cost: 20 });
+    account.admit(at_ms(0), id(1), Ask { tokens: 300, cost: 10 }).unwrap();
+    let fitted = account.fitted(at_ms(1), least, unknown);
+    assert_eq!(fitted, Ask { tokens: 700, cost: 40 });
+    account.admit(at_ms(1), id(2), fitted).unwrap();
+    // Nothing is left: the least is asked for, and waits.
+    assert_eq!(account.fitted(at_ms(2), least, unknown), least);
+    assert_eq!(account.admit(at_ms(2), id(3), least).unwrap_err().reason, DenyReason::Reserved);
+    assert_eq!(account.fitted(at_ms(2), Ask::default(), unknown), Ask { tokens: 1, cost: 1 });
+    account.settle(at_ms(3), id(2), Outcome::Spent { tokens: 200, cost: 7 });
+    assert_eq!(account.fitted(at_ms(4), least, unknown), Ask { tokens: 500, cost: 33 });
+}
+
+#[test]
+fn a_call_of_unknown_size_reserves_the_least_where_nothing_is_limited() {
+    let mut account = Account::new(tokens_per_minute(1_000));
+    let (least, unknown) = (Ask { tokens: 100, cost: 5 }, Ask { tokens: u64::MAX, cost: u64::MAX });
+    assert_eq!(account.fitted(at_ms(0), least, unknown), Ask { tokens: 1_000, cost: 5 });
+    assert_eq!(account.fitted(at_ms(0), least, Ask { tokens: 200, cost: 9 }), Ask { tokens: 200, cost: 9 });
+}

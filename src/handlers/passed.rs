@@ -15,6 +15,7 @@ use gateway_actors::ledger::AnswerOwner;
 use gateway_actors::{Client, Target};
 use gateway_limits::{Limits, Mode};
 use gateway_protocols::event::{AnswerFault, WholeAnswer};
+use gateway_protocols::openai::RequestFault;
 use gateway_protocols::passthrough::{self, Named};
 use gateway_protocols::{error::Dialect, estimate, referenced};
 use http::header::CONTENT_TYPE;
@@ -72,11 +73,12 @@ pub async fn with_model(
     in_flight: InFlight,
 ) -> Result<Response, Fault> {
     let Passing { endpoint, is_free, earlier } = passing;
-    let named = passthrough::model(body.bytes(), content_type(exchange))?.ok_or(Fault::NoModel)?;
+    let content_type = content_type(exchange)?;
+    let named = passthrough::model(body.bytes(), content_type)?.ok_or(Fault::NoModel)?;
     let mut resolved = resolved(exchange, client, Some(&named.name), false)?;
     served(exchange, &mut resolved.legs, ProviderKind::OpenAi, endpoint)?;
     // A form holds what it means. All else was read as JSON, whatever it calls itself.
-    let is_form = passthrough::is_form(content_type(exchange));
+    let is_form = passthrough::is_form(content_type);
     let referred = if is_form { Vec::new() } else { referenced::references(body.bytes())? };
     let referred = without_shared(&mut resolved.legs, referred);
     let earlier = earlier.as_deref().map(|id| ("response", id));
@@ -90,13 +92,13 @@ pub async fn with_model(
     // No cap can be sent, so the model's own is the only one.
     let answers = match is_free || endpoint == MODERATIONS {
         true => 0,
-        false => passthrough::answers(body.bytes(), content_type(exchange)),
+        false => passthrough::answers(body.bytes(), content_type),
     };
     let max_output = resolved.first().capability.max_output.unwrap_or(UNKNOWN_MAX_OUTPUT);
     let output_tokens = [max_output.saturating_mul(answers)];
     let prompt = match () {
         () if is_free => More::Nothing,
-        () if is_form => More::Files(passthrough::form_tokens(body.bytes(), content_type(exchange))),
+        () if is_form => More::Files(passthrough::form_tokens(body.bytes(), content_type)),
         () if key.is_some() => More::Kept,
         () => More::Nothing,
     };
@@ -144,7 +146,7 @@ pub async fn without_model(
         owner = Some(owned(front, exchange, client, "file", &input).await?);
     }
     let is_upload = makes && !is_batch;
-    let batch = if is_upload { passthrough::batch(body.bytes(), content_type(exchange))? } else { None };
+    let batch = if is_upload { passthrough::batch(body.bytes(), content_type(exchange)?)? } else { None };
     if let Some(batch) = &batch {
         let mut first = provider(exchange, client, None)?;
         let referred = without_shared(&mut first.legs, batch.references.clone());
@@ -404,8 +406,13 @@ fn path(exchange: &Exchange, query: &str) -> String {
     }
 }
 
-fn content_type(exchange: &Exchange) -> &str {
-    exchange.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json")
+/// The content type, which says how a body is read.
+fn content_type(exchange: &Exchange) -> Result<&str, Fault> {
+    let mut types = exchange.headers.get_all(CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (_, Some(_)) => Err(RequestFault::Duplicate { param: "content-type" }.into()),
+        (first, None) => Ok(first.and_then(|value| value.to_str().ok()).unwrap_or("application/json")),
+    }
 }
 
 /// What only the API of one kind of provider has: the targets of that kind are left.

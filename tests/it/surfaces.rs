@@ -13,6 +13,7 @@ mod messages;
 mod passed;
 mod plain;
 mod quirks;
+mod reserved;
 mod responses;
 pub mod told;
 
@@ -63,6 +64,15 @@ pub struct Site {
 impl Site {
     pub async fn start() -> Self {
         Self::with("", "").await
+    }
+
+    /// With clients whose limits refuse nothing, so that they may make batches.
+    pub async fn in_shadow() -> Self {
+        let upstream = FakeUpstream::start().await;
+        let shadow = json!({"rate_limit": {"mode": "shadow", "tokens_per_day": 1_000_000_000}});
+        let builder = Self::builder(&upstream, "", "").client("ada", shadow.clone()).client("bob", shadow);
+        let gateway = builder.start().await;
+        Self { upstream, gateway }
     }
 
     /// With `translate = "lenient"` everywhere.

@@ -7,7 +7,7 @@
 
 use memchr::memchr;
 
-use super::{boundary, form_field, json_member, members};
+use super::{boundary, form_field, json_member, members, unambiguous};
 use crate::json::Kind;
 use crate::openai::RequestFault;
 use crate::referenced::{self, REFERENCES_MAX, Reference};
@@ -37,10 +37,16 @@ pub struct BatchFault {
 /// The batch that a form uploads; `None` when its purpose is another.
 ///
 /// # Errors
-/// A form with two purposes, or a batch without its file; a line that is no request, or names no model.
+/// What is no form; one that can be read in two ways or has two purposes, or a batch without its file; a line that is no request, or names no model.
 pub fn batch(body: &[u8], content_type: &str) -> Result<Option<Batch>, BatchFault> {
     let of_form = |fault| BatchFault { line: 0, fault };
-    let Some(boundary) = boundary(content_type) else { return Ok(None) };
+    // Whether what is no form here is one elsewhere nobody can say.
+    let no_form = || RequestFault::Member {
+        member: "content-type".to_owned(),
+        expected: "`multipart/form-data` with one boundary",
+    };
+    let boundary = boundary(content_type).ok_or_else(|| of_form(no_form()))?;
+    unambiguous(body, boundary).map_err(of_form)?;
     let purpose = form_field(body, boundary, "purpose").map_err(of_form)?;
     if purpose.is_some_and(|purpose| purpose.name != "batch") {
         return Ok(None);

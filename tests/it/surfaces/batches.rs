@@ -29,7 +29,7 @@ async fn made(site: &Site, client: &str) -> String {
 
 #[tokio::test]
 async fn a_batch_is_its_owners_alone_and_takes_only_ones_own_file() {
-    let site = Site::start().await;
+    let site = Site::in_shadow().await;
     let (adas, bobs) = (made(&site, "ada").await, made(&site, "bob").await);
     let batch = |client: &str, file: &str| {
         post(

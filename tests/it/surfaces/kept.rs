@@ -69,7 +69,7 @@ async fn a_file_is_its_owners_alone() {
 
 #[tokio::test]
 async fn a_path_cannot_lead_from_ones_own_to_anothers() {
-    let site = Site::start().await;
+    let site = Site::in_shadow().await;
     let (adas, bobs) = (uploaded(&site, "ada").await, uploaded(&site, "bob").await);
     let before = site.upstream.requests();
     for rest in [
@@ -108,17 +108,22 @@ async fn what_is_no_list_shows_nothing_of_others() {
         ("application/json", format!("{{\"data\":{both}")),
         ("text/event-stream", format!("data: {{\"data\":{both}}}\n\n")),
     ];
-    for (content_type, body) in no_lists {
-        for path in ["/v1/files", "/v1/batches", "/openai/v1/files"] {
-            site.upstream.script(Reply::body(content_type, body.clone()).not_streamed());
-            let answer = asked(&site, &get("ada", path), 502).await;
-            assert!(!answer.text().contains(&bobs), "{content_type}: {}", answer.text());
-        }
-    }
+    let cases = no_lists.len();
     // A list that calls itself something else is one all the same, and is filtered as one.
     let list = json!({"object": "list", "data": both, "has_more": false}).to_string();
-    site.upstream.script(Reply::body("text/plain", list).not_streamed());
-    let list = asked(&site, &get("ada", "/v1/files"), 200).await.json();
+    let replies: Vec<_> = no_lists.into_iter().chain([("text/plain", list)]).collect();
+    site.upstream.decide(move |seen| {
+        let case: usize = seen.query().strip_prefix("limit=")?.parse().ok()?;
+        let (content_type, body) = replies[case].clone();
+        Some(Reply::body(content_type, body).not_streamed())
+    });
+    for case in 0..cases {
+        for path in ["/v1/files", "/v1/batches", "/openai/v1/files"] {
+            let answer = asked(&site, &get("ada", &format!("{path}?limit={case}")), 502).await;
+            assert!(!answer.text().contains(&bobs), "{case}: {}", answer.text());
+        }
+    }
+    let list = asked(&site, &get("ada", &format!("/v1/files?limit={cases}")), 200).await.json();
     assert_eq!(ids(&list), [adas.as_str()], "{list}");
     site.ends().await;
 }
@@ -155,8 +160,8 @@ async fn a_large_page_of_others_is_looked_up_at_once() {
     let mine = uploaded(&site, "ada").await;
     let mut page: Vec<Value> = (0..10_000).map(|n| json!({"id": format!("file-{n}")})).collect();
     page.push(json!({"id": mine}));
-    site.upstream
-        .script(Reply::json(json!({"object": "list", "data": page, "has_more": false})).not_streamed());
+    let list = Reply::json(json!({"object": "list", "data": page, "has_more": false})).not_streamed();
+    site.upstream.when(|seen| seen.query() == "limit=10000", list);
     let list = asked(&site, &get("ada", "/v1/files?limit=10000"), 200).await.json();
     assert_eq!(ids(&list), [mine.as_str()]);
     site.ends_in_agreement().await;
@@ -182,14 +187,31 @@ async fn what_calls_itself_something_else_is_looked_into_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_client_with_a_budget_makes_no_batches_but_may_keep_files() {
+async fn a_client_with_a_budget_or_limited_tokens_makes_no_batches_but_may_keep_files() {
     let upstream = FakeUpstream::start().await;
-    let budget = json!({"budget": {"usd_per_day": "1"}});
-    let gateway = Site::builder(&upstream, "", "").client("eve", budget).start().await;
-    assert_eq!(gateway.ask(&upload("eve", "x")).await.status, 200);
-    let answer = gateway.ask(&post("eve", "/v1/batches", json!({"input_file_id": "f"}))).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
-    gateway.ends_quiet().await;
+    for (limits, told) in [
+        (json!({"budget": {"usd_per_day": "1"}}), "a budget"),
+        (json!({"rate_limit": {"tokens_per_day": 1_000}}), "a limit on its tokens"),
+        (json!({"rate_limit": {"tokens_per_minute": 1_000}}), "a limit on its tokens"),
+    ] {
+        let gateway = Site::builder(&upstream, "", "").client("eve", limits).start().await;
+        let file = gateway.ask(&upload("eve", "x")).await.json()["id"].clone();
+        let answer = gateway.ask(&post("eve", "/v1/batches", json!({"input_file_id": file}))).await;
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        assert!(answer.text().contains(told), "{}", answer.text());
+        gateway.ends_quiet().await;
+    }
+    // In shadow, and with a limit on requests alone, they may.
+    for limits in [
+        json!({"rate_limit": {"mode": "shadow", "tokens_per_day": 1_000}}),
+        json!({"rate_limit": {"requests_per_minute": 10}}),
+    ] {
+        let gateway = Site::builder(&upstream, "", "").client("eve", limits).start().await;
+        let file = gateway.ask(&upload("eve", "x")).await.json()["id"].clone();
+        let answer = gateway.ask(&post("eve", "/v1/batches", json!({"input_file_id": file}))).await;
+        assert_ne!(answer.status, 403, "{}", answer.text());
+        gateway.ends_quiet().await;
+    }
 }
 
 #[tokio::test]

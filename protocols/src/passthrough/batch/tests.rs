@@ -23,7 +23,6 @@ fn models_and_references_are_found_each_once() {
 #[test]
 fn a_file_of_another_purpose_is_not_read() {
     assert_eq!(batch(&form("user_data", "not JSON"), FORM), Ok(None));
-    assert_eq!(batch(b"{}", "application/json"), Ok(None));
 }
 
 #[test]
@@ -53,6 +52,19 @@ fn a_form_that_can_be_read_in_two_ways_is_refused() {
     assert_eq!(fault, BatchFault { line: 0, fault: RequestFault::Missing { param: "file" } });
     let twice = [&form("user_data", "x")[..], &form("batch", "x")[..]].concat();
     assert!(batch(&twice, FORM).is_err());
+    let other = form("user_data", "x");
+    for content_type in [
+        "application/json",
+        "multipart/mixed; boundary=edge",
+        "multipart/form-data",
+        "multipart/form-data; boundary*=edge",
+        "multipart/form-data; boundary=other; boundary=edge",
+    ] {
+        assert!(batch(&other, content_type).is_err(), "{content_type}");
+    }
+    // A line that looks like the form's own would hide those behind it.
+    let hidden = form("batch", "{\"body\":{\"model\":\"a\",\"x\":\"--edge\"}}\n{\"body\":{\"model\":\"b\"}}");
+    assert!(batch(&hidden, FORM).is_err());
     let whole = form("batch", "{\"body\":{\"model\":\"a\"}}");
     for cut in 0..whole.len() {
         let _ = batch(&whole[..cut], FORM);
