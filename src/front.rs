@@ -175,11 +175,13 @@ impl Front {
         let client_request_id = client_request_id(&headers).cloned();
         let telemetry = self.observer.telemetry.as_ref();
         let trace = telemetry.map(|telemetry| telemetry.trace_of(&headers, id.number()));
-        let beginning = Beginning { id: id.clone(), arrived, client_request_id, trace };
+        let origin = Origin::of(peer, &headers, &live.settings.server.trusted_proxies);
+        let address = origin.address;
+        let beginning = Beginning { id: id.clone(), arrived, address, client_request_id, trace };
         let exchange = Exchange {
             trail: Trail::begin(beginning, self.observer.clone()),
             id,
-            origin: Origin::of(peer, &headers, &live.settings.server.trusted_proxies),
+            origin,
             dialect: Dialect::of_path(path),
             arrived,
             path: path.to_owned(),
@@ -200,7 +202,8 @@ impl Front {
             Err(fault) => {
                 let response = respond::respond(exchange.dialect, &fault, exchange.id.as_str());
                 let status = response.status().as_u16();
-                exchange.trail.note(Step::Refused { status, why: fault.word() });
+                let facts = fault.facts(response.headers());
+                exchange.trail.note(Step::Refused { status, why: fault.word(), facts });
                 response
             }
         };

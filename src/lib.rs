@@ -26,6 +26,7 @@ pub mod echo;
 pub mod env_file;
 pub mod failover;
 pub mod fault;
+pub mod fault_facts;
 pub mod fault_word;
 pub mod front;
 pub mod handlers;
