@@ -5,6 +5,7 @@
 //! [`upstream`] (the call, and the next one when it fails), [`relay`] (the stream), [`respond`] (every error).
 
 pub mod accept;
+pub mod admin_guesses;
 pub mod admin_token;
 pub mod attempts;
 pub mod audit;

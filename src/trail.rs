@@ -240,6 +240,18 @@ impl Trail {
         state.steps.push(Noted { at, step });
     }
 
+    /// What followed the last attempt that failed, in fixed words: it may be something else than was meant to.
+    pub fn followed_by(&self, what: &'static str) {
+        let mut state = self.record.state();
+        let failed = state.steps.iter_mut().rev().find_map(|noted| match &mut noted.step {
+            Step::AttemptFailed { next, .. } => Some(next),
+            _ => None,
+        });
+        if let Some(next) = failed {
+            *next = what;
+        }
+    }
+
     /// Writes a step down, unless it was before: what is found out again at each attempt.
     pub fn note_once(&self, step: Step) {
         if !self.record.read(|steps, _| steps.iter().any(|noted| noted.step == step)) {
