@@ -45,6 +45,7 @@ mod stream;
 pub use bodies::RequestBody;
 use connection::{Serving, Shared};
 pub use door::Door;
+pub use handshake::SPEAKS_TLS;
 pub use head::HeadFault;
 
 /// What hyper takes as the error of an answer's body.
@@ -219,7 +220,7 @@ fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a connection's task panicked; it alone was closed");
+        tracing::error!(error = error.to_string(), "a connection's task panicked; it alone was closed");
     }
 }
 
@@ -234,7 +235,10 @@ impl Shortage {
     fn warn(&mut self, cause: &dyn std::fmt::Display) {
         if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING_PERIOD) {
             self.warned = Some(Instant::now());
-            tracing::warn!(%cause, "cannot accept connections for now; they wait in the backlog");
+            tracing::warn!(
+                cause = cause.to_string(),
+                "cannot accept connections for now; they wait in the backlog"
+            );
         }
     }
 }

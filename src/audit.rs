@@ -306,7 +306,7 @@ impl Recorder {
     pub fn record_failure(&self, now: Timestamp, client: Option<&ClientId>, fault: &dyn std::error::Error) {
         let fault = fault.to_string();
         if let Err(audit) = self.record(now, &[Deed::NotMade { client, fault: fault.clone() }]) {
-            tracing::error!(%audit, fault, "a change was recorded and not made");
+            tracing::error!(audit = audit.to_string(), fault, "a change was recorded and not made");
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::upstream::{AnswerBody, UpstreamAnswer, UpstreamRequest, Upstreams, Wi
 pub use pieces::{Came, Pieces};
 
 mod pieces;
+mod status_word;
 
 /// The largest whole answer: four images in base64 at 6 MB each, and as much again.
 pub const ANSWER_MAX: usize = 64 << 20;
@@ -145,7 +146,7 @@ impl UpstreamFault {
         match self {
             Self::Wire(fault) => fault.as_str(),
             Self::TimedOut { clock, .. } => clock.as_str(),
-            Self::Status { .. } => "status",
+            Self::Status { status, .. } => status_word::of(*status),
             Self::Answer(_) => "unusable answer",
             Self::Stream(_) => "broken stream",
             Self::TooLarge => "answer too large",

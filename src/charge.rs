@@ -133,6 +133,11 @@ impl Charge {
         between.with(lease, &skipped)
     }
 
+    /// What is decided about the request.
+    pub fn trail(&self) -> &Trail {
+        &self.told.trail
+    }
+
     /// Whom to call.
     pub fn lease(&self) -> &Lease {
         &self.lease
@@ -233,7 +238,7 @@ impl Charge {
         self.admission.if_dropped(booking);
     }
 
-    /// This attempt failed. `next` says in a fixed word what is done about it, `ending` how the call ends if nobody else
+    /// This attempt failed. `next` says in a fixed word what is to be done about it, `ending` how the call ends if nobody else
     /// takes it. Its lease ends, so that the key is free and its health noted before anybody else is asked.
     pub fn failed(
         mut self,

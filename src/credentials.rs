@@ -5,7 +5,8 @@
 //!          pool.
 //! Bounded  argon2id runs: as many at once as there are cores, one per address and client id, at most 1 s of
 //!          waiting; the cache by `CACHE_MAX` entries.
-//! Fails    with one and the same fault for a missing, unknown, wrong, expired or disabled credential.
+//! Fails    with one and the same fault for a missing, unknown, wrong, expired or disabled credential; which of them
+//!          it is, `unproven.rs` finds out for the operator.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -23,6 +24,10 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use self::unproven::{Cause, Unproven};
+
+mod unproven;
 
 /// How long a request waits for a place in which argon2id may run.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
@@ -49,12 +54,15 @@ const PAIRS: [(&str, &str); 3] =
 /// Headers that carry one key.
 const KEYS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
+/// What a caller is told whose credentials prove nothing, whatever the cause.
+pub const INVALID: &str = "Invalid client credentials";
+
 /// Why a request is not let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthFault {
-    /// No credential, or one that proves nothing. Nothing more is ever said.
-    #[error("Invalid client credentials")]
-    Invalid,
+    /// No credential, or one that proves nothing. Nothing more is ever said to the caller.
+    #[error("{INVALID}")]
+    Invalid(Unproven),
     /// A credential header occurs twice.
     #[error("header `{header}` occurs more than once; send each credential once")]
     Repeated {
@@ -159,6 +167,12 @@ pub struct Authenticator {
     cache_key: [u8; 32],
 }
 
+impl From<Unproven> for AuthFault {
+    fn from(unproven: Unproven) -> Self {
+        Self::Invalid(unproven)
+    }
+}
+
 impl Default for Authenticator {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -191,7 +205,7 @@ impl Authenticator {
                 _ => proven = Some(client),
             }
         }
-        let client = proven.ok_or(AuthFault::Invalid)?;
+        let client = proven.ok_or_else(|| Unproven::nobodys(Cause::NoCredentials))?;
         if !origin.is_local && client.has_published_secret() {
             return Err(AuthFault::PublishedSecret { client: client.id.clone() });
         }
@@ -211,25 +225,29 @@ impl Authenticator {
     ) -> Result<Arc<Client>, AuthFault> {
         let (id, secret) = match presented {
             Presented::Pair(id, secret) => (*id, *secret),
-            Presented::OwnedPair(pair) => split_pair(pair).ok_or(AuthFault::Invalid)?,
+            Presented::OwnedPair(pair) => {
+                split_pair(pair).ok_or_else(|| Unproven::nobodys(Cause::Malformed))?
+            }
             Presented::Key(key) => match by_api_key(key, table, unix_ms) {
-                Some(client) => return Ok(client),
-                None => split_pair(key).ok_or(AuthFault::Invalid)?,
+                Ok(client) => return Ok(client),
+                Err(unproven) => split_pair(key).ok_or(unproven)?,
             },
-            Presented::Nothing => return Err(AuthFault::Invalid),
+            Presented::Nothing => return Err(Unproven::nobodys(Cause::Malformed).into()),
         };
-        let client = std::str::from_utf8(id).ok().and_then(|id| table.get(id)).filter(|c| !c.disabled);
+        let known = std::str::from_utf8(id).ok().and_then(|id| table.get(id));
+        let client = known.filter(|client| !client.disabled);
         let sha256: [u8; 32] = Sha256::digest(secret).into();
         // Evaluated for an unknown id too, against nothing, so that both take the same steps.
         let is_right = matches_sha256(client, &sha256, unix_ms);
-        let client = client.ok_or(AuthFault::Invalid)?;
+        let unproven = || Unproven::of_pair(known, &sha256, unix_ms);
+        let client = client.ok_or_else(unproven)?;
         if is_right || self.matches_argon2id(client, secret, origin, table, unix_ms).await? {
             if is_published_secret(&sha256) && !origin.is_local {
                 return Err(AuthFault::PublishedSecret { client: client.id.clone() });
             }
             return Ok(Arc::clone(client));
         }
-        Err(AuthFault::Invalid)
+        Err(unproven().into())
     }
 
     async fn matches_argon2id(
@@ -337,11 +355,15 @@ impl Drop for Turn {
     }
 }
 
-fn by_api_key(key: &[u8], table: &ClientTable, unix_ms: u64) -> Option<Arc<Client>> {
+fn by_api_key(key: &[u8], table: &ClientTable, unix_ms: u64) -> Result<Arc<Client>, Unproven> {
     let sha256: [u8; 32] = Sha256::digest(key).into();
-    let (client, place) = table.by_api_key(&sha256)?;
-    let is_valid = client.credentials.get(place).is_some_and(|credential| credential.is_valid_at(unix_ms));
-    (is_valid && !client.disabled).then(|| Arc::clone(client))
+    let found = table.by_api_key(&sha256);
+    let found = found.and_then(|(client, place)| Some((client, client.credentials.get(place)?)));
+    let (client, credential) = found.ok_or_else(|| Unproven::nobodys(Cause::UnknownKey))?;
+    if client.disabled || !credential.is_valid_at(unix_ms) {
+        return Err(Unproven::of_key(client, credential, unix_ms));
+    }
+    Ok(Arc::clone(client))
 }
 
 fn valid(client: &Client, kind: CredentialKind, unix_ms: u64) -> impl Iterator<Item = &Credential> {

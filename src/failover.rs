@@ -70,7 +70,7 @@ pub fn verdict(fault: &UpstreamFault) -> Verdict {
     match fault {
         UpstreamFault::Wire(fault) => match fault {
             WireFault::ClosedBeforeAnswer | WireFault::RefusedStream => SAME,
-            WireFault::Unreachable
+            WireFault::Unreachable(_)
             | WireFault::ConnectTimeout
             | WireFault::BadHttp
             | WireFault::CutShort

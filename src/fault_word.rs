@@ -61,7 +61,7 @@ impl Fault {
 
 fn of_auth(fault: &AuthFault) -> &'static str {
     match fault {
-        AuthFault::Invalid => "invalid_credentials",
+        AuthFault::Invalid(_) => "invalid_credentials",
         AuthFault::Repeated { .. } => "repeated_credentials",
         AuthFault::TwoClients => "two_clients",
         AuthFault::PublishedSecret { .. } => "published_secret",

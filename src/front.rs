@@ -25,6 +25,7 @@ use warp::Filter;
 use warp::reply::Response;
 
 use crate::accept::{HeadFault, Panicked, Peer, Query};
+use crate::admin_guesses::AdminGuesses;
 use crate::admin_token::AdminToken;
 use crate::audit::Author;
 use crate::background::Background;
@@ -78,6 +79,8 @@ pub struct Front {
     pub reloader: Reloader,
     /// What opens the admin routes.
     pub admin_token: AdminToken,
+    /// Who tried to open them.
+    pub admin_guesses: AdminGuesses,
     /// Retired models that were asked for.
     pub retirements: Retirements,
     /// Answers questions for what was used.
@@ -178,11 +181,13 @@ impl Front {
         let client_request_id = client_request_id(&headers).cloned();
         let telemetry = self.observer.telemetry.as_ref();
         let trace = telemetry.map(|telemetry| telemetry.trace_of(&headers, id.number()));
-        let beginning = Beginning { id: id.clone(), arrived, client_request_id, trace };
+        let origin = Origin::of(peer, &headers, &live.settings.server.trusted_proxies);
+        let address = origin.address;
+        let beginning = Beginning { id: id.clone(), arrived, address, client_request_id, trace };
         let exchange = Exchange {
             trail: Trail::begin(beginning, self.observer.clone()),
             id,
-            origin: Origin::of(peer, &headers, &live.settings.server.trusted_proxies),
+            origin,
             dialect: Dialect::of_path(path),
             arrived,
             path: path.to_owned(),
@@ -203,7 +208,8 @@ impl Front {
             Err(fault) => {
                 let response = respond::respond(exchange.dialect, &fault, exchange.id.as_str());
                 let status = response.status().as_u16();
-                exchange.trail.note(Step::Refused { status, why: fault.word() });
+                let facts = fault.facts(response.headers());
+                exchange.trail.note(Step::Refused { status, why: fault.word(), facts });
                 response
             }
         };
@@ -224,7 +230,7 @@ impl Front {
             return Err(fault.into());
         }
         let found = routes::find(&exchange.method, &exchange.path);
-        exchange.log_unless_clients(found.as_ref().ok());
+        exchange.log_unless_clients(found.as_ref());
         let matched = match found {
             Ok(matched) => matched,
             Err(NoMatch::Method(allow)) => {
@@ -242,7 +248,7 @@ impl Front {
             Access::Public => handlers::public(self, exchange, matched.line.route),
             Access::Admin => {
                 if !self.admin_token.opens(&exchange.headers) {
-                    return Err(Fault::NotAdmin);
+                    return Err(self.not_admin(exchange));
                 }
                 let takes_body = handlers::admin::takes_body(matched.line.route);
                 let body = if takes_body { Some(self.read(exchange, body).await?) } else { None };
@@ -250,12 +256,29 @@ impl Front {
             }
             Access::AdminOrLocal => {
                 if !exchange.origin.is_local && !self.admin_token.opens(&exchange.headers) {
-                    return Err(Fault::NotAdmin);
+                    return Err(self.not_admin(exchange));
                 }
                 handlers::metrics::answer(self).await
             }
             Access::Client(endpoint) => self.for_client(exchange, matched, endpoint, body).await,
         }
+    }
+
+    /// Whoever does not have the admin token leaves a trace: in the metrics always, in the log now and then.
+    fn not_admin(&self, exchange: &Exchange) -> Fault {
+        let fault = Fault::NotAdmin;
+        self.observer.metrics.refused(fault.word());
+        let address = exchange.origin.address;
+        if let Some(requests) = self.admin_guesses.note(address) {
+            tracing::warn!(
+                request_id = exchange.id.as_str(),
+                %address,
+                path = &*mask_keys(exchange.path_shown()),
+                requests,
+                "the admin token is missing or wrong"
+            );
+        }
+        fault
     }
 
     /// A client's request: who it is, whether it may, its body, its answer.
@@ -396,15 +419,23 @@ impl Exchange {
 
     /// A line for what no client's request is: what comes to no route shows a wrong base URL, the rest is probes
     /// and operators. A client's request has its line at its end.
-    fn log_unless_clients(&self, matched: Option<&Matched<'_>>) {
-        let (request_id, method) = (self.id.as_str(), &self.method);
-        match matched.map(|matched| matched.line.access) {
-            Some(Access::Client(_)) => {}
-            Some(Access::Public | Access::Admin | Access::AdminOrLocal) => {
-                tracing::debug!(request_id, %method, path = &*mask_keys(self.path_shown()), "request");
+    fn log_unless_clients(&self, found: Result<&Matched<'_>, &NoMatch>) {
+        let (request_id, method, address) = (self.id.as_str(), &self.method, self.origin.address);
+        let path = || mask_keys(self.path_shown());
+        match found.map(|matched| matched.line.access) {
+            Ok(Access::Client(_)) => {}
+            Ok(Access::Public | Access::Admin | Access::AdminOrLocal) => {
+                tracing::debug!(request_id, %address, %method, path = &*path(), "request");
             }
-            None => {
-                tracing::info!(request_id, %method, path = &*mask_keys(self.path_shown()), "no such route");
+            // A browser asks so before it asks for something.
+            Err(NoMatch::Method(_)) if method == Method::OPTIONS => {
+                tracing::debug!(request_id, %address, %method, path = &*path(), "request");
+            }
+            Err(NoMatch::Method(allow)) => {
+                tracing::info!(request_id, %address, %method, path = &*path(), allow = &**allow, "method not allowed");
+            }
+            Err(NoMatch::Path) => {
+                tracing::info!(request_id, %address, %method, path = &*path(), "no such route");
             }
         }
     }

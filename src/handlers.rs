@@ -207,7 +207,8 @@ async fn dispatch_beyond(
     if let Some(denied) = would_refuse {
         let (request_id, client, limit) = (exchange.id.as_str(), client.id.as_str(), denied.limit.as_str());
         exchange.trail.note(Step::WouldRefuse { limit });
-        tracing::info!(request_id, client, limit, %denied, "would be refused, were its limits not in shadow");
+        let denied = denied.to_string();
+        tracing::info!(request_id, client, limit, denied, "would be refused, were its limits not in shadow");
     }
     let ask = dispatch.admission.ask();
     exchange.trail.note(Step::Admitted { tokens: ask.tokens, cost: ask.cost });

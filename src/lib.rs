@@ -5,6 +5,7 @@
 //! [`upstream`] (the call, and the next one when it fails), [`relay`] (the stream), [`respond`] (every error).
 
 pub mod accept;
+pub mod admin_guesses;
 pub mod admin_token;
 pub mod attempts;
 pub mod audit;
@@ -26,6 +27,7 @@ pub mod echo;
 pub mod env_file;
 pub mod failover;
 pub mod fault;
+pub mod fault_facts;
 pub mod fault_word;
 pub mod front;
 pub mod handlers;

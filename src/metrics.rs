@@ -156,7 +156,7 @@ impl Metrics {
             self.overhead.observe(overhead.as_secs_f64());
         }
         if let Some(reason) = outline.refused {
-            self.refusals.with_label_values(&[reason]).inc();
+            self.refused(reason);
         }
         model.ended(outline);
         if let Some(client) = outline.client {
@@ -165,6 +165,11 @@ impl Metrics {
         for Noted { step, .. } in steps {
             self.count(step);
         }
+    }
+
+    /// Counts a request that was refused and is no client's.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
     }
 
     fn count(&self, step: &Step) {

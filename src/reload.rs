@@ -256,7 +256,11 @@ impl Reloader {
                 clients = report.count,
                 "configuration reloaded"
             ),
-            Err(fault) => tracing::error!(%fault, "configuration not reloaded; the old one stays in force"),
+            // A line of the log is one event, however many faults there are.
+            Err(fault) => tracing::error!(
+                fault = fault.to_string().replace('\n', "; "),
+                "configuration not reloaded; the old one stays in force"
+            ),
         }
         self.note(author, &result);
         *last = Some(Last { covers, result: result.clone() });

@@ -18,7 +18,7 @@ use warp::reply::Response;
 use crate::body::BodyFault;
 use crate::call::{RETRY_AFTER_MS, RetryHeaders, UpstreamFault, passes};
 use crate::client_files::ChangeFault;
-use crate::credentials::AuthFault;
+use crate::credentials::{AuthFault, INVALID};
 pub use crate::fault::Fault;
 use crate::limit_headers;
 use crate::reload::{self, ReloadFault};
@@ -257,7 +257,7 @@ fn looks_of_change(fault: &ChangeFault) -> Looks {
 
 fn looks_of_auth(fault: &AuthFault) -> Looks {
     match fault {
-        AuthFault::Invalid => unauthorized(),
+        AuthFault::Invalid(_) => unauthorized(),
         AuthFault::Repeated { .. } | AuthFault::TwoClients => Looks::invalid(StatusCode::BAD_REQUEST),
         AuthFault::PublishedSecret { .. } | AuthFault::AddressNotAllowed { .. } => Looks::forbidden(),
         AuthFault::Busy => Looks::overloaded(None),
@@ -277,9 +277,7 @@ fn looks_of_refusal(refusal: &Refusal) -> Looks {
     let retry_after = refusal.retry_after();
     match refusal {
         // It was known when its credentials were checked, and has been removed since.
-        Refusal::UnknownClient { .. } => {
-            Looks { message: Some(AuthFault::Invalid.to_string()), ..unauthorized() }
-        }
+        Refusal::UnknownClient { .. } => Looks { message: Some(INVALID.to_owned()), ..unauthorized() },
         Refusal::LimitReached(denied) => looks_of_denied(denied),
         // Its provider went with a reload.
         Refusal::NoProvider { .. }

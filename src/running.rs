@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::accept::{self, ConnectionSettings, Door};
+use crate::admin_guesses::AdminGuesses;
 use crate::admin_token::AdminToken;
 use crate::audit::AuditLog;
 use crate::credentials::Authenticator;
@@ -53,7 +54,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}; is another program using it?")]
+    #[error("cannot listen on {address}: {error}; {}", cure_of_listening(.error))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -61,7 +62,7 @@ pub enum StartFault {
         error: io::Error,
     },
     /// The data folder cannot be used.
-    #[error("cannot use the data folder {folder}: {error}")]
+    #[error("cannot use the data folder {folder}: {error}{}", cure_of_folder(.error))]
     Data {
         /// The folder.
         folder: String,
@@ -83,6 +84,37 @@ pub enum StartFault {
     /// An actor could not be started.
     #[error("the supervision tree did not start: {0}")]
     Tree(#[from] ractor::SpawnErr),
+}
+
+fn cure_of_listening(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "is another program using it?",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are the superuser's: take a higher one, or have the service manager give the right, as \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE does in a unit of systemd"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; 0.0.0.0 or [::] listens on all that it has"
+        }
+        _ => "name another address with --listen, or as `listen` below [server]",
+    }
+}
+
+fn cure_of_folder(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; give the gateway's user the right to read and write it, or name another with --data"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; its file system is mounted read-only: mount it to be written, or name another with --data"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a file stands in its way: move that aside, or name another with --data"
+        }
+        // It says the cure itself.
+        io::ErrorKind::InvalidData => "",
+        _ => "; name another with --data",
+    }
 }
 
 /// The gateway.
@@ -130,6 +162,7 @@ impl Gateway {
             retirements: Retirements::default(),
             reloader: Reloader::new(origins, audit, warnings.iter().map(ToString::to_string).collect()),
             admin_token,
+            admin_guesses: AdminGuesses::default(),
             draining: AtomicBool::new(false),
             stop_accepting: CancellationToken::new(),
             cut_off: CutOff::default(),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use prometheus::IntCounter;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -30,6 +30,7 @@ use crate::metrics::snapshot;
 use crate::settings::TelemetrySettings;
 use crate::trace_context::TraceContext;
 use crate::trail::Record;
+use crate::upstream::innermost;
 
 /// Requests that wait to be exported: some seconds of heavy traffic, and some megabytes that the request log holds
 /// anyway.
@@ -115,6 +116,7 @@ impl Exporting {
             .build()?;
         let exporter = Exporter {
             client,
+            shown: shown(endpoint),
             traces: format!("{endpoint}/v1/traces"),
             metrics: format!("{endpoint}/v1/metrics"),
             resource: resource(&settings.service_name),
@@ -143,8 +145,33 @@ fn resource(service_name: &str) -> Value {
     ]})
 }
 
+/// Why telemetry was lost.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("it answers with status {0}")]
+    Status(StatusCode),
+    #[error("no answer within {PATIENCE:?}")]
+    Late,
+    /// The system's words.
+    #[error("{0}")]
+    NoAnswer(String),
+    #[error("more requests end than it takes")]
+    NoRoom,
+}
+
+/// An address as it may stand in a log: without a name, a password or a query, which may be secret.
+fn shown(endpoint: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(endpoint) else { return String::new() };
+    // Both fail only for addresses that cannot have any.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url.into()
+}
+
 struct Exporter {
     client: reqwest::Client,
+    /// The collector's address, for the log.
+    shown: String,
     traces: String,
     metrics: String,
     resource: Value,
@@ -204,10 +231,14 @@ impl Exporter {
             "resource": self.resource,
             "scopeSpans": [{ "scope": { "name": "dsp-ai-gateway" }, "spans": spans }],
         }]});
-        if !self.post(&self.traces, &body).await {
+        let posted = self.post(&self.traces, &body).await;
+        if posted.is_err() {
             self.lost.inc_by(batch.len() as u64);
         }
-        self.warn();
+        // Warned about if spans were lost, here or for want of room.
+        if self.lost.get() > self.told {
+            self.warn_of("spans", posted.err().unwrap_or(Refused::NoRoom));
+        }
         batch.clear();
     }
 
@@ -221,30 +252,30 @@ impl Exporter {
             "resource": self.resource,
             "scopeMetrics": [{ "scope": { "name": "dsp-ai-gateway" }, "metrics": metrics }],
         }]});
-        if !self.post(&self.metrics, &body).await {
-            self.warn_of("metrics");
+        if let Err(refused) = self.post(&self.metrics, &body).await {
+            self.warn_of("metrics", refused);
         }
     }
 
-    /// Whether the collector took it.
-    async fn post(&self, url: &str, body: &Value) -> bool {
+    /// Has the collector take it, or says why it does not.
+    async fn post(&self, url: &str, body: &Value) -> Result<(), Refused> {
         let sent = self.client.post(url).body(body.to_string()).send().await;
-        sent.is_ok_and(|answer| answer.status().is_success())
-    }
-
-    /// Warns if spans were lost, here or for want of room.
-    fn warn(&mut self) {
-        if self.lost.get() > self.told {
-            self.warn_of("spans");
+        match sent.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) => Err(Refused::Status(status)),
+            Err(error) if error.is_timeout() => Err(Refused::Late),
+            Err(error) => Err(Refused::NoAnswer(innermost(&error))),
         }
     }
 
-    fn warn_of(&mut self, what: &'static str) {
+    fn warn_of(&mut self, what: &'static str, cause: Refused) {
         let now = Instant::now();
         if self.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
             self.warned = Some(now);
             self.told = self.lost.get();
             tracing::warn!(
+                url = &*self.shown,
+                cause = cause.to_string(),
                 lost_requests = self.lost.get(),
                 "the collector of [telemetry] otlp_endpoint does not take {what}; requests go on"
             );

@@ -12,6 +12,7 @@
 //!
 //! No step has room for a prompt, an answer, a key or a secret: names, numbers and fixed words only.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,11 +22,13 @@ use gateway_limits::Usage;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+pub use self::facts::Facts;
 pub use self::outline::{CLIENT_LEFT, Outline};
 pub use self::shown::{ms, usage, usd};
 use crate::request_id::RequestId;
 use crate::trace_context::TraceContext;
 
+mod facts;
 mod outline;
 mod shown;
 
@@ -90,6 +93,8 @@ pub enum Step {
         status: u16,
         /// The limit's name, or the error's code.
         why: &'static str,
+        /// What else is known of it.
+        facts: Facts,
     },
     /// A key was chosen and is about to be called.
     Leased {
@@ -193,6 +198,8 @@ pub struct Beginning {
     pub id: RequestId,
     /// When its head was complete.
     pub arrived: Instant,
+    /// Where it comes from, after trusted proxies.
+    pub address: IpAddr,
     /// The caller's own id for it.
     pub client_request_id: Option<HeaderValue>,
     /// The trace that it is part of, where traces are exported.
@@ -231,6 +238,18 @@ impl Trail {
             state.steps.reserve_exact(STEPS_EXPECTED);
         }
         state.steps.push(Noted { at, step });
+    }
+
+    /// What followed the last attempt that failed, in fixed words: it may be something else than was meant to.
+    pub fn followed_by(&self, what: &'static str) {
+        let mut state = self.record.state();
+        let failed = state.steps.iter_mut().rev().find_map(|noted| match &mut noted.step {
+            Step::AttemptFailed { next, .. } => Some(next),
+            _ => None,
+        });
+        if let Some(next) = failed {
+            *next = what;
+        }
     }
 
     /// Writes a step down, unless it was before: what is found out again at each attempt.
@@ -325,6 +344,11 @@ impl Record {
     /// The caller's own id for it.
     pub fn client_request_id(&self) -> Option<&str> {
         self.beginning.client_request_id.as_ref()?.to_str().ok()
+    }
+
+    /// Where it comes from, after trusted proxies.
+    pub fn address(&self) -> IpAddr {
+        self.beginning.address
     }
 
     /// When its head was complete.

@@ -36,6 +36,12 @@ use rustls_platform_verifier::ConfigVerifierExt;
 use sync_wrapper::SyncWrapper;
 use tower_service::Service;
 
+use no_connection::Resolver;
+
+pub use no_connection::{NoConnection, innermost};
+
+mod no_connection;
+
 /// Idle connections kept per upstream host.
 const IDLE_MAX: usize = 512;
 
@@ -66,7 +72,7 @@ pub const PASSED_UPSTREAM: [HeaderName; 7] = [
 pub enum WireFault {
     /// No connection could be made: name, route, port or TLS.
     #[error("no connection")]
-    Unreachable,
+    Unreachable(NoConnection),
     /// The connect clock ran out.
     #[error("connecting took too long")]
     ConnectTimeout,
@@ -104,7 +110,7 @@ impl WireFault {
     /// The word for health statistics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Unreachable => "unreachable",
+            Self::Unreachable(cause) => cause.as_str(),
             Self::ConnectTimeout => "connect timeout",
             Self::ClosedBeforeAnswer => "closed before an answer",
             Self::RefusedStream => "stream refused",
@@ -254,7 +260,7 @@ impl Stream for AnswerBody {
 }
 
 /// What makes connections: TCP, then TLS where the address says so, within the connect timeout.
-type Connector = Within<HttpsConnector<HttpConnector>>;
+type Connector = Within<HttpsConnector<HttpConnector<Resolver>>>;
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 
@@ -349,7 +355,7 @@ fn uri(endpoint: &Endpoint, path: &str) -> Result<Uri, WireFault> {
 impl Clients {
     fn new(connect_timeout: Duration, tls: &ClientConfig) -> Self {
         let client = |idle_max, http2| {
-            let mut tcp = HttpConnector::new();
+            let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
             tcp.enforce_http(false);
             tcp.set_nodelay(true);
             tcp.set_keepalive(Some(KEEP_ALIVE));
@@ -420,7 +426,10 @@ async fn attempt(
         if !error.is_connect() {
             return fault_of(&error, WireFault::ClosedBeforeAnswer);
         }
-        if caused_by::<ConnectTimedOut>(&error) { WireFault::ConnectTimeout } else { WireFault::Unreachable }
+        match caused_by::<ConnectTimedOut>(&error) {
+            true => WireFault::ConnectTimeout,
+            false => WireFault::Unreachable(NoConnection::of(&error)),
+        }
     })?;
     let (head, body) = answer.into_parts();
     Ok(UpstreamAnswer { status: head.status, headers: head.headers, body: AnswerBody(Inner::Wire(body)) })

@@ -113,7 +113,7 @@ impl Watch {
         let had_failed = self.has_failed();
         Self::new(watched.clone(), changed).unwrap_or_else(|error| {
             if !had_failed {
-                tracing::warn!(%error, "a folder cannot be watched; trying again");
+                tracing::warn!(error = error.to_string(), "a folder cannot be watched; trying again");
             }
             Self { watched, system: None }
         })

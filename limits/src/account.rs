@@ -289,7 +289,7 @@ impl Account {
         } else {
             return None;
         };
-        Some(Denied::new(LimitName::ConcurrentRequests, max, in_flight.into(), reason, wait, now))
+        Some(Denied::new(LimitName::ConcurrentRequests, max, in_flight.into(), 1, reason, wait, now))
     }
 }
 
@@ -324,7 +324,7 @@ fn window_refusal(
     } else {
         return None;
     };
-    Some(Denied::new(limit, max, used, reason, wait, now))
+    Some(Denied::new(limit, max, used, amount, reason, wait, now))
 }
 
 fn period_refusal(
@@ -348,5 +348,5 @@ fn period_refusal(
     } else {
         return None;
     };
-    Some(Denied::new(limit, max, taken, reason, wait, now))
+    Some(Denied::new(limit, max, taken, amount, reason, wait, now))
 }

@@ -21,6 +21,8 @@ pub struct Denied {
     pub max: u64,
     /// How much of it counts now, reservations of calls in flight included.
     pub used: u64,
+    /// How much of it the call would have taken.
+    pub needed: u64,
     /// How long to wait. For [`DenyReason::Window`] and [`DenyReason::Spent`] exactly this long is
     /// enough if nothing else is admitted meanwhile; otherwise it is a hint.
     pub retry_after: Duration,
@@ -63,6 +65,7 @@ impl Denied {
         limit: LimitName,
         max: u64,
         used: u128,
+        needed: u64,
         reason: DenyReason,
         retry_after: Duration,
         now: Now,
@@ -72,6 +75,7 @@ impl Denied {
             limit,
             max,
             used: u64::try_from(used).unwrap_or(u64::MAX),
+            needed,
             retry_after,
             reset_unix_ms: now.unix_ms.saturating_add(wait_ms),
             reason,

@@ -69,6 +69,7 @@ fn a_full_minute_refuses_until_its_first_request_is_a_minute_old() {
             limit: LimitName::RequestsPerMinute,
             max: 2,
             used: 2,
+            needed: 1,
             retry_after: Duration::from_secs(40),
             reset_unix_ms: MIDNIGHT_MS + 60_000,
             reason: DenyReason::Window,

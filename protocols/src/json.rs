@@ -93,6 +93,21 @@ pub enum JsonFault {
     },
 }
 
+impl JsonFault {
+    /// Where: an offset in bytes.
+    pub fn at(&self) -> usize {
+        match *self {
+            Self::NotUtf8 { at }
+            | Self::EndsEarly { at, .. }
+            | Self::Unexpected { at, .. }
+            | Self::ControlCharacter { at }
+            | Self::UnknownEscape { at }
+            | Self::TooDeep { at, .. }
+            | Self::TooManyMembers { at, .. } => at,
+        }
+    }
+}
+
 /// A stretch of the scanned text, in bytes, end excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {

@@ -23,7 +23,10 @@ use super::phase::SharedActivity;
 /// The first byte of every TLS connection: a record of type handshake (RFC 8446, section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// What a client gets that speaks plain HTTP to a TLS port.
+/// What a client is told that speaks plain HTTP to a TLS port.
+pub const SPEAKS_TLS: &str = "this port speaks TLS; use https:// here\n";
+
+/// The whole answer of it.
 const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 40\r\n\
                          connection: close\r\n\r\nthis port speaks TLS; use https:// here\n";
 
@@ -65,4 +68,17 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(REFUSAL_BYTES), &mut tokio::io::sink()).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_plain_http_ends_with_its_words_and_counts_them() {
+        let answer = std::str::from_utf8(REFUSAL).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, SPEAKS_TLS);
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+    }
 }

@@ -52,7 +52,7 @@ impl Seen {
 fn may_have_begun(fault: &UpstreamFault) -> bool {
     match fault {
         UpstreamFault::Wire(fault) => match fault {
-            WireFault::Unreachable
+            WireFault::Unreachable(_)
             | WireFault::ConnectTimeout
             | WireFault::BadAddress
             | WireFault::RefusedStream => false,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_actors::{Ending, Failure, Refusal, Tried};
+use gateway_actors::{Ending, Failure, Refusal, Target, Tried};
 use gateway_limits::{Grade, Usage};
 use tokio::time::Instant;
 
@@ -27,6 +27,15 @@ const FIRST_PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A wait ends a little later than asked for: upstreams round their times, and so do we.
 const AFTER_WAIT: Duration = Duration::from_millis(20);
+
+/// The client is told.
+const ANSWER: &str = "answer";
+
+/// The same target is asked once more, with the same key.
+const SAME_TARGET: &str = "same target";
+
+/// Another key or target is asked.
+const OTHER_TARGET: &str = "other target";
 
 /// Why an attempt came to nothing.
 pub(super) enum Trouble {
@@ -62,12 +71,50 @@ impl Trouble {
     }
 }
 
+/// The line in the log of an attempt that failed. It is written when it is known what follows, at the latest when
+/// the request's future is dropped.
+struct Line {
+    request_id: Box<str>,
+    target: Target,
+    key: Arc<str>,
+    attempt: u32,
+    failure: Failure,
+    next: &'static str,
+}
+
+impl Line {
+    fn new(request_id: &str, served: &Served, failure: Failure, next: &'static str) -> Self {
+        let Served { leg, key, attempts, .. } = served;
+        let (target, key) = (leg.target.clone(), Arc::clone(key));
+        Self { request_id: request_id.into(), target, key, attempt: *attempts, failure, next }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Failure { fault, status, took, usage, .. } = self.failure;
+        tracing::warn!(
+            request_id = &*self.request_id,
+            provider = &*self.target.provider,
+            key = &*self.key,
+            model = &*self.target.model,
+            attempt = self.attempt,
+            fault,
+            status,
+            next = self.next,
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            tokens_in = usage.prompt_tokens(),
+            tokens_out = usage.completion_tokens(),
+            "attempt failed"
+        );
+    }
+}
+
 impl<W: Writer> Attempts<W> {
     /// After a failure: the charge of the next attempt.
     pub(super) async fn next(&mut self, mut charge: Charge, trouble: Trouble) -> Result<Charge, Box<Failed>> {
         let failure = trouble.failure(&charge);
         let served = Served { attempts: charge.asked(), ..self.served_by(&charge) };
-        self.log(&served, &failure);
         let (fault, Verdict { mut next, blame }, ending) = match trouble {
             Trouble::Upstream(fault, _) => {
                 let fault = fault.without_key(charge.lease());
@@ -91,40 +138,34 @@ impl<W: Writer> Attempts<W> {
             next = Next::Other { or_after: None };
         }
         let word = match (may_go_on, next) {
-            (false, _) | (_, Next::Nothing) => "answer",
-            (true, Next::Same { .. }) => "same target",
-            (true, Next::Other { .. }) => "other target",
+            (false, _) | (_, Next::Nothing) => ANSWER,
+            (true, Next::Same { .. }) => SAME_TARGET,
+            (true, Next::Other { .. }) => OTHER_TARGET,
         };
         let (at, key) = (charge.lease().at(), Arc::clone(&served.key));
+        let trail = charge.trail().clone();
+        let mut line = Line::new(&self.course.request_id, &served, failure, word);
         let between = charge.failed(failure, blame, word, ending);
         let is_alone = self.course.legs.len() == 1;
         let mut end = Box::new(Failed { fault, served });
         if !may_go_on || next == Next::Nothing {
             return Err(end);
         }
-        self.try_others(between, at, key, next).await.map_err(|soonest| {
+        let found = self.try_others(between, at, Arc::clone(&key), next).await;
+        let asked = found.as_ref().map(Charge::lease);
+        line.next = match asked {
+            Ok(lease) if lease.at() == at && lease.endpoint().key_name == key => SAME_TARGET,
+            Ok(_) => OTHER_TARGET,
+            Err(_) => ANSWER,
+        };
+        trail.followed_by(line.next);
+        found.map_err(|soonest| {
             // What the only target says of itself is passed on as it is.
             if !is_alone {
                 end.fault.sooner(soonest);
             }
             end
         })
-    }
-
-    fn log(&self, served: &Served, failure: &Failure) {
-        tracing::warn!(
-            request_id = &*self.course.request_id,
-            provider = &*served.leg.target.provider,
-            key = &*served.key,
-            model = &*served.leg.target.model,
-            attempt = served.attempts,
-            fault = failure.fault,
-            status = failure.status,
-            took_ms = u64::try_from(failure.took.as_millis()).unwrap_or(u64::MAX),
-            tokens_in = failure.usage.prompt_tokens(),
-            tokens_out = failure.usage.completion_tokens(),
-            "attempt failed"
-        );
     }
 
     /// Another target, or the same one again. Else when somebody can be asked again, where that is known.

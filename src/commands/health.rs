@@ -15,8 +15,10 @@ use reqwest::StatusCode;
 use rustls::pki_types::CertificateDer;
 
 use super::{FAILED, UNUSABLE, say, tell, unusable};
+use crate::accept::SPEAKS_TLS;
 use crate::reload::Origins;
 use crate::settings::Settings;
+use crate::upstream::{NoConnection, innermost};
 use certificate::OnlyThis;
 
 mod certificate;
@@ -35,8 +37,16 @@ enum HealthFault {
     Client(reqwest::Error),
     #[error("no TLS can be spoken: {0}")]
     Tls(rustls::Error),
-    #[error("no answer from {asked} within {PATIENCE:?}: is the gateway running, and does it listen there?")]
+    #[error(
+        "no answer from {asked} within {PATIENCE:?}: is the gateway overloaded, or another program there?"
+    )]
     Silent { asked: String },
+    #[error("nobody listens at {asked}: is the gateway running, and does it listen there?")]
+    Refused { asked: String },
+    #[error("{asked} cannot be asked: {cause}")]
+    Unreachable { asked: String, cause: String },
+    #[error("the gateway at {asked} speaks TLS: ask it at https://{authority}")]
+    SpeaksTls { asked: String, authority: String },
     #[error(
         "{asked} shows another certificate than the file that `server.tls.cert` names: is it the gateway, and was it \
          reloaded since the file was renewed?"
@@ -91,6 +101,9 @@ pub fn health(origins: &Origins, url: Option<&Uri>) -> ExitCode {
                 | HealthFault::Tls(_)
                 | HealthFault::OtherCertificate { .. }
                 | HealthFault::Silent { .. }
+                | HealthFault::Refused { .. }
+                | HealthFault::Unreachable { .. }
+                | HealthFault::SpeaksTls { .. }
                 | HealthFault::NotReady { .. }
                 | HealthFault::NoGateway { .. } => FAILED,
             };
@@ -148,15 +161,46 @@ async fn ask(Asked { base, trust }: Asked) -> Result<String, HealthFault> {
     let client = builder.build().map_err(HealthFault::Client)?;
     let asked = format!("{base}/readyz");
     let answer = client.get(&asked).send().await;
-    match answer.map(|answer| answer.status()) {
-        Ok(StatusCode::OK) => Ok(base),
-        Ok(StatusCode::SERVICE_UNAVAILABLE) => Err(HealthFault::NotReady { asked: base }),
-        Ok(status) => Err(HealthFault::NoGateway { asked, status }),
+    let answer = match answer {
+        Ok(answer) => answer,
         Err(_) if only_this.is_some_and(|only_this| only_this.another_was_shown()) => {
-            Err(HealthFault::OtherCertificate { asked: base })
+            return Err(HealthFault::OtherCertificate { asked: base });
         }
-        Err(_) => Err(HealthFault::Silent { asked }),
+        Err(error) => return Err(unanswered(asked, &error)),
+    };
+    match answer.status() {
+        StatusCode::OK => Ok(base),
+        StatusCode::SERVICE_UNAVAILABLE => Err(HealthFault::NotReady { asked: base }),
+        status => match base.strip_prefix("http://").map(str::to_owned) {
+            Some(authority) if says_tls(answer).await => {
+                Err(HealthFault::SpeaksTls { asked: base, authority })
+            }
+            _ => Err(HealthFault::NoGateway { asked, status }),
+        },
     }
+}
+
+/// Why no answer came.
+fn unanswered(asked: String, error: &reqwest::Error) -> HealthFault {
+    if error.is_timeout() {
+        return HealthFault::Silent { asked };
+    }
+    match NoConnection::of(error) {
+        NoConnection::Refused => HealthFault::Refused { asked },
+        NoConnection::Dns
+        | NoConnection::Tls
+        | NoConnection::Certificate
+        | NoConnection::Unroutable
+        | NoConnection::Reset
+        | NoConnection::Other => HealthFault::Unreachable { asked, cause: innermost(error) },
+    }
+}
+
+/// Whether a gateway tells so that it speaks TLS where it was asked without.
+async fn says_tls(answer: reqwest::Response) -> bool {
+    // Of another program's answer it does not matter what is in it, or whether it ends.
+    let is_short = answer.content_length().is_some_and(|length| length <= SPEAKS_TLS.len() as u64);
+    is_short && answer.bytes().await.is_ok_and(|body| *body == *SPEAKS_TLS.as_bytes())
 }
 
 #[cfg(test)]

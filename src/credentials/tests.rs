@@ -174,7 +174,7 @@ async fn nothing_but_a_whole_right_credential_proves_a_client() {
         headers(&[("x-api-key", "ada")]),
         headers(&[("x-api-key", "ada:")]),
     ] {
-        assert_eq!(who(&wrong, &table).await, Err(AuthFault::Invalid), "{wrong:?}");
+        assert!(matches!(who(&wrong, &table).await, Err(AuthFault::Invalid(_))), "{wrong:?}");
     }
 }
 
@@ -191,7 +191,7 @@ async fn a_secret_may_hold_colons_and_an_id_ends_at_the_first() {
 async fn a_client_without_a_credential_is_nobody_whatever_it_sends() {
     let table = table(vec![client("ada", vec![])]);
     for secret in ["", "0", "ada"] {
-        assert_eq!(who(&pair("ada", secret), &table).await, Err(AuthFault::Invalid));
+        assert!(matches!(who(&pair("ada", secret), &table).await, Err(AuthFault::Invalid(_))));
     }
     assert!(!matches_sha256(None, &[1; 32], NOW), "nothing matches nobody");
 }
@@ -204,7 +204,7 @@ async fn forms_that_agree_are_one_and_those_that_do_not_are_refused() {
     both.insert("x-api-key", "sk-ada".parse().unwrap());
     assert_eq!(who(&both, &table).await.as_deref(), Ok("ada"));
     both.insert("x-api-key", "sk-nobody".parse().unwrap());
-    assert_eq!(who(&both, &table).await, Err(AuthFault::Invalid), "one is wrong");
+    assert!(matches!(who(&both, &table).await, Err(AuthFault::Invalid(_))), "one is wrong");
     both.insert("x-api-key", "sk-grace".parse().unwrap());
     assert_eq!(who(&both, &table).await, Err(AuthFault::TwoClients));
     both.append("client_id", "ada".parse().unwrap());
@@ -242,7 +242,7 @@ async fn of_several_secrets_each_is_right_while_it_is_valid() {
         assert_eq!(who(&pair("ada", right), &table).await.as_deref(), Ok("ada"), "{right}");
     }
     for wrong in ["gone", "five"] {
-        assert_eq!(who(&pair("ada", wrong), &table).await, Err(AuthFault::Invalid), "{wrong}");
+        assert!(matches!(who(&pair("ada", wrong), &table).await, Err(AuthFault::Invalid(_))), "{wrong}");
     }
 }
 
@@ -253,7 +253,7 @@ async fn a_disabled_client_is_nobody() {
         ..client("ada", vec![secret(sha256("right")), secret(argon2id("also right")), key("sk-ada")])
     }]);
     for right in [pair("ada", "right"), pair("ada", "also right"), headers(&[("x-api-key", "sk-ada")])] {
-        assert_eq!(who(&right, &table).await, Err(AuthFault::Invalid));
+        assert!(matches!(who(&right, &table).await, Err(AuthFault::Invalid(_))));
     }
 }
 
@@ -269,7 +269,7 @@ async fn a_published_secret_proves_its_client_on_this_machine_only() {
         let refused = from(pair("ada", "password")).await.unwrap_err();
         assert!(matches!(refused, AuthFault::PublishedSecret { .. }), "{refused}");
         // Whoever does not know it learns nothing.
-        assert_eq!(from(pair("ada", "wrong")).await, Err(AuthFault::Invalid));
+        assert!(matches!(from(pair("ada", "wrong")).await, Err(AuthFault::Invalid(_))));
     }
 }
 
@@ -297,7 +297,7 @@ async fn an_address_is_told_only_to_who_has_proven_itself() {
     assert_eq!(from("sk-ada", "192.0.2.9").await, Ok(()));
     assert_eq!(from("sk-ada", "::ffff:192.0.2.9").await, Ok(()));
     assert!(matches!(from("sk-ada", "198.51.100.1").await, Err(AuthFault::AddressNotAllowed { .. })));
-    assert_eq!(from("sk-wrong", "198.51.100.1").await, Err(AuthFault::Invalid));
+    assert!(matches!(from("sk-wrong", "198.51.100.1").await, Err(AuthFault::Invalid(_))));
 }
 
 #[tokio::test]
@@ -337,7 +337,7 @@ async fn a_known_secret_needs_no_place_to_run_argon2id_and_an_unknown_one_waits_
 
     drop(taken);
     let wrong = authenticator.identify(&pair("ada", "wrong"), local(), &table, NOW).await;
-    assert_eq!(wrong, Err(AuthFault::Invalid));
+    assert!(matches!(wrong, Err(AuthFault::Invalid(_))));
 }
 
 #[tokio::test(start_paused = true)]

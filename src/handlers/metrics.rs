@@ -16,7 +16,7 @@ use crate::metrics::snapshot;
 /// Answers a scrape.
 pub async fn answer(front: &Front) -> Result<Response, Fault> {
     let bug = |error: prometheus::Error| {
-        tracing::error!(%error, "the metrics cannot be written");
+        tracing::error!(error = error.to_string(), "the metrics cannot be written");
         Fault::Bug
     };
     let mut families = front.observer.metrics.gather();

@@ -12,7 +12,7 @@ use super::usage::{ParameterFault, of_parameter, once};
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::request_id::RequestId;
-use crate::trail::{Noted, Outline, Record, ms, usage, usd};
+use crate::trail::{Facts, Noted, Outline, Record, ms, usage, usd};
 
 /// Requests that are listed when nobody says how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -64,7 +64,9 @@ impl Wanted {
         let is_status = |statuses: Statuses| {
             outline.status.is_some_and(|status| (statuses.first..=statuses.last).contains(&status))
         };
-        self.client.as_ref().is_none_or(|client| outline.client == Some(client.as_str()))
+        // Whoever was refused under a client's name counts as that client's, too: a 401 is looked for so.
+        let whose = outline.client.or_else(|| outline.facts?.whose());
+        self.client.as_ref().is_none_or(|client| whose == Some(client.as_str()))
             && self.model.as_deref().is_none_or(is_model)
             && self.status.is_none_or(is_status)
     }
@@ -119,6 +121,7 @@ pub(super) fn summary(record: &Record) -> Value {
             "id": record.id().as_str(),
             "client_request_id": record.client_request_id(),
             "arrived_at": arrived_at.map(|at| format!("{at:.3}")),
+            "address": record.address().to_string(),
             "client": outline.client,
             "endpoint": outline.endpoint,
             "model": outline.model,
@@ -129,6 +132,7 @@ pub(super) fn summary(record: &Record) -> Value {
             "status": outline.status,
             "ending": outline.ending,
             "refused": outline.refused,
+            "because": outline.facts.map(Facts::members),
             "attempts": outline.attempts,
             "usage": outline.usage.map(usage),
             "grade": outline.grade,

@@ -89,7 +89,7 @@ impl UsageReader {
         });
         let read = reading.await.map_err(|_| Refusal::Restarting { actor: "the reader of the ledger" })?;
         read.map_err(|fault| {
-            tracing::error!(%fault, "the usage cannot be read");
+            tracing::error!(fault = fault.to_string(), "the usage cannot be read");
             Fault::LedgerUnreadable
         })
     }

@@ -14,8 +14,13 @@ impl Audience for Nobody {
 }
 
 fn trail() -> Trail {
-    let beginning =
-        Beginning { id: RequestId::new(), arrived: Instant::now(), client_request_id: None, trace: None };
+    let beginning = Beginning {
+        id: RequestId::new(),
+        arrived: Instant::now(),
+        address: std::net::IpAddr::from([127, 0, 0, 1]),
+        client_request_id: None,
+        trace: None,
+    };
     Trail::begin(beginning, Arc::new(Nobody))
 }
 

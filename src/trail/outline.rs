@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gateway_limits::Usage;
 
-use super::{End, Noted, Record, Step};
+use super::{End, Facts, Noted, Record, Step};
 
 /// The status under which a request is listed whose client left before its answer's head: nginx's.
 pub const CLIENT_LEFT: u16 = 499;
@@ -37,6 +37,8 @@ pub struct Outline<'a> {
     pub status: Option<u16>,
     /// Why nobody was asked (any more).
     pub refused: Option<&'static str>,
+    /// What else is known of that.
+    pub facts: Option<&'a Facts>,
     /// `running`, `panicked`, or the ledger's word for how the call ended.
     pub ending: &'static str,
     /// How many upstreams were asked.
@@ -77,8 +79,9 @@ impl<'a> Outline<'a> {
                 Step::Asked { model, stream } => {
                     (outline.model, outline.stream) = (Some(&**model), Some(*stream));
                 }
-                Step::Refused { status, why } => {
+                Step::Refused { status, why, facts } => {
                     (outline.status, outline.refused) = (Some(*status), Some(*why));
+                    outline.facts = Some(facts).filter(|facts| !facts.is_empty());
                 }
                 Step::Leased { provider, key, model, attempt } => {
                     outline.provider = Some(provider);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_actors::Target;
 use gateway_limits::{Usage, Usd};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Step;
 
@@ -55,7 +55,14 @@ impl Step {
             Self::Admitted { tokens, cost } => {
                 ("admitted", json!({ "tokens_reserved": tokens, "usd_reserved": usd(*cost) }))
             }
-            Self::Refused { status, why } => ("refused", json!({ "status": status, "why": why })),
+            Self::Refused { status, why, facts } => {
+                let mut members = Map::from_iter([
+                    ("status".to_owned(), Value::from(*status)),
+                    ("why".to_owned(), Value::from(*why)),
+                ]);
+                members.extend(facts.members());
+                ("refused", members.into())
+            }
             Self::Leased { provider, key, model, attempt } => (
                 "leased",
                 json!({ "provider": &**provider, "key": &**key, "model": &**model, "attempt": attempt }),

@@ -15,8 +15,13 @@ impl Audience for Counted {
 }
 
 fn begin(audience: &Arc<Counted>) -> Trail {
-    let beginning =
-        Beginning { id: RequestId::new(), arrived: Instant::now(), client_request_id: None, trace: None };
+    let beginning = Beginning {
+        id: RequestId::new(),
+        arrived: Instant::now(),
+        address: std::net::IpAddr::from([127, 0, 0, 1]),
+        client_request_id: None,
+        trace: None,
+    };
     Trail::begin(beginning, Arc::clone(audience) as Arc<dyn Audience>)
 }
 
@@ -76,6 +81,7 @@ fn the_upstream_gets_the_span_of_its_attempt_and_nothing_without_traces() {
     let beginning = Beginning {
         id: RequestId::new(),
         arrived: Instant::now(),
+        address: std::net::IpAddr::from([127, 0, 0, 1]),
         client_request_id: None,
         trace: Some(trace),
     };

@@ -126,15 +126,7 @@ impl ValidationFault {
 
     pub(super) fn not_json(fault: JsonFault) -> Self {
         // FastAPI repeats nothing of a text it could not read.
-        let at = match fault {
-            JsonFault::NotUtf8 { at }
-            | JsonFault::EndsEarly { at, .. }
-            | JsonFault::Unexpected { at, .. }
-            | JsonFault::ControlCharacter { at }
-            | JsonFault::UnknownEscape { at }
-            | JsonFault::TooDeep { at, .. }
-            | JsonFault::TooManyMembers { at, .. } => at,
-        };
+        let at = fault.at();
         Self { kind: FaultKind::NotJson { at }, member: None, input: "{}".to_owned() }
     }
 
