@@ -154,6 +154,9 @@ pub struct Places {
     /// The folder for accounts and the admin token [env: GATEWAY_DATA; default: data]
     #[arg(long, value_name = "DIR", global = true)]
     pub data: Option<PathBuf>,
+    /// A file with more of the environment, NAME=VALUE a line, such as a service's [default: .env, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub env_file: Option<PathBuf>,
 }
 
 /// Flags of `serve`.
@@ -228,7 +231,8 @@ impl Cli {
             config: self.places.config.clone(),
             listen: self.serve_flags().listen,
             data_dir: self.places.data.clone(),
-            ..Origins::default()
+            env_file: self.places.env_file.clone(),
+            ignore_environment: false,
         }
     }
 }

@@ -184,6 +184,9 @@ impl ClientFiles<'_> {
     /// When the client exists already, what was asked for cannot be used, or the file cannot be written.
     pub fn create(&self, new: &NewClient, now: Timestamp) -> Result<Issued, ChangeFault> {
         let file = file_of(self.settings, &new.id)?;
+        if let Some(fault) = self.settings.wrong_folder() {
+            return Err(Faults::from(fault).into());
+        }
         let issued = Issued::new(file);
         let text = new_client::text(self.settings, new, &issued, now)?;
         let folder = &self.settings.clients_dir;

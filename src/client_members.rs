@@ -105,6 +105,16 @@ fn dollars(pico: u64) -> String {
     Usd(pico).to_string()
 }
 
+/// The credentials at a moment in milliseconds since 1970: what each is, when it holds, and whether it does then.
+pub fn credentials(client: &Client, now_ms: u64) -> Vec<Value> {
+    let shown = |own: &Credential| {
+        let mut shown = credential(own);
+        shown["valid"] = own.is_valid_at(now_ms).into();
+        shown
+    };
+    client.credentials.iter().map(shown).collect()
+}
+
 fn credential(credential: &Credential) -> Value {
     let kind = match credential.kind {
         CredentialKind::Secret => "secret",

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use gateway_actors::client::{Client, ClientId, CredentialKind, SecretHash};
 
-use crate::config::{Concern, Document, Place, Problem, Report, Section, read_text};
+use crate::config::{Concern, Document, Fault, Place, Problem, Report, Section, read_text};
 use crate::settings::Settings;
 
-pub(crate) use client_file::{calling_endpoints, client_id};
+pub(crate) use client_file::client_id;
 
 /// Reads every client of the folder that the settings name, in the order of file names.
 pub(crate) fn read(settings: &Settings, report: &mut Report) -> Vec<Client> {
@@ -23,7 +23,10 @@ pub(crate) fn read(settings: &Settings, report: &mut Report) -> Vec<Client> {
     let files = match files(folder) {
         Ok(files) => files,
         Err(problem) => {
-            report.fault(Place::file(folder), "", problem);
+            match settings.wrong_folder() {
+                Some(Fault { place, member, problem }) => report.fault(place, member, problem),
+                None => report.fault(Place::file(folder), "", problem),
+            }
             return Vec::new();
         }
     };

@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::config::Faults;
+use crate::log_level;
 use crate::reload::Origins;
 
 pub use client::client;
@@ -57,8 +58,13 @@ pub fn unusable(faults: &Faults) -> ExitCode {
     ExitCode::from(UNUSABLE)
 }
 
-/// `check`: whether the configuration can be used; `online` asks the providers too.
-pub fn check(origins: &Origins, online: bool) -> ExitCode {
+/// `check`: whether the configuration can be used, and what is to be logged, of which `log` is the flag; `online` asks the
+/// providers too.
+pub fn check(origins: &Origins, log: Option<&str>, online: bool) -> ExitCode {
+    let level = log_level::filter(log, origins);
+    if let Err(faults) = &level {
+        tell(faults);
+    }
     match origins.load() {
         Ok(loaded) => {
             for warning in &loaded.warnings {
@@ -76,6 +82,9 @@ pub fn check(origins: &Origins, online: bool) -> ExitCode {
                 for finding in found {
                     tell(format_args!("warning: {finding}"));
                 }
+            }
+            if level.is_err() {
+                return ExitCode::from(UNUSABLE);
             }
             let (clients, providers) = (loaded.clients.len(), loaded.settings.providers.len());
             say(&format!("the configuration can be used: {clients} clients, {providers} providers"))

@@ -4,7 +4,7 @@
 //! Called   at start and by a reload, before the settings are read.
 //! Bounded  by `config::FILE_MAX`.
 //! Fails    with every line that is no assignment, named by its number and never quoted, since it may hold a
-//!          secret. A missing file is an empty one.
+//!          secret. A missing file is an empty one, unless somebody has named it.
 //!
 //! A line is `KEY=VALUE`, also with `export` before it and blanks around the `=`; empty lines and lines that
 //! start with `#` count for nothing. A bare value ends at a blank followed by `#`. In single quotes a value
@@ -26,15 +26,29 @@ pub const DEFAULT_ENV_FILE: &str = ".env";
 pub struct EnvFile(HashMap<String, String>);
 
 impl EnvFile {
-    /// Reads a file; a missing one is empty.
+    /// Reads a file that need not be there; a missing one is empty.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for that.
+    pub fn read_if_there(path: &Path) -> Result<Self, Faults> {
+        match read_text(path) {
+            Err(Problem::NotFound) => Ok(Self::default()),
+            text => Self::parse(path, text),
+        }
+    }
+
+    /// Reads a file.
     ///
     /// # Errors
     /// Every line that is no assignment, or that the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, Faults> {
+        Self::parse(path, read_text(path))
+    }
+
+    fn parse(path: &Path, text: Result<String, Problem>) -> Result<Self, Faults> {
         let mut report = Report::default();
-        let text = match read_text(path) {
+        let text = match text {
             Ok(text) => text,
-            Err(Problem::NotFound) => return Ok(Self::default()),
             Err(problem) => {
                 report.fault(Place::file(path), "", problem);
                 String::new()

@@ -33,6 +33,7 @@ pub mod front;
 pub mod handlers;
 pub mod limit_headers;
 pub mod live;
+pub mod log_level;
 pub mod metrics;
 pub mod model_list;
 pub mod observer;

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use clap::Parser;
 use dsp_ai_gateway::audit::Author;
 use dsp_ai_gateway::cli::{Cli, Command, LogFormat, ServeFlags};
-use dsp_ai_gateway::commands::{self, FAILED, UNUSABLE, say, tell, unusable};
-use dsp_ai_gateway::env_file::{DEFAULT_ENV_FILE, EnvFile};
+use dsp_ai_gateway::commands::{self, FAILED, say, tell, unusable};
 use dsp_ai_gateway::front::Front;
 use dsp_ai_gateway::reload::Origins;
-use dsp_ai_gateway::{Gateway, openapi};
+use dsp_ai_gateway::{Gateway, log_level, openapi};
 use gateway_actors::Ended;
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +22,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
         None | Some(Command::Serve(_)) => serve(&cli),
-        Some(Command::Check { online }) => commands::check(&cli.origins(), *online),
+        Some(Command::Check { online }) => {
+            commands::check(&cli.origins(), cli.serve_flags().log.as_deref(), *online)
+        }
         Some(Command::Client(command)) => commands::client(&cli.origins(), command),
         Some(Command::Hash { argon2id }) => commands::hash(*argon2id),
         Some(Command::Usage(question)) => commands::usage(&cli.origins(), question),
@@ -36,9 +37,10 @@ fn main() -> ExitCode {
 
 fn serve(cli: &Cli) -> ExitCode {
     let origins = cli.origins();
-    if let Err(error) = start_logging(&cli.serve_flags()) {
-        tell(error);
-        return ExitCode::from(UNUSABLE);
+    let flags = cli.serve_flags();
+    match log_level::filter(flags.log.as_deref(), &origins) {
+        Ok(filter) => start_logging(filter, &flags),
+        Err(faults) => return unusable(&faults),
     }
     let loaded = match origins.load() {
         Ok(loaded) => loaded,
@@ -128,17 +130,7 @@ async fn stop_signal(_front: Arc<Front>) {
 }
 
 /// Logs go to standard error; colours only on a terminal, and not where `NO_COLOR` (no-color.org) asks for none.
-fn start_logging(flags: &ServeFlags) -> Result<(), String> {
-    let env_file = EnvFile::read(DEFAULT_ENV_FILE.as_ref()).ok();
-    let env = |name: &str| {
-        let own = std::env::var(name).ok().filter(|value| !value.is_empty());
-        own.or_else(|| env_file.as_ref().and_then(|file| file.lookup(name)))
-    };
-    let level = flags.log.clone().or_else(|| env("LOG_LEVEL")).or_else(|| env("RUST_LOG"));
-    let level = level.unwrap_or_else(|| "info".to_owned());
-    // ractor opens a span at every start of an actor, which says nothing to an operator.
-    let filter = EnvFilter::try_new(format!("ractor=warn,{level}"))
-        .map_err(|error| format!("--log `{level}` is no log level or filter: {error}"))?;
+fn start_logging(filter: EnvFilter, flags: &ServeFlags) {
     let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -148,5 +140,4 @@ fn start_logging(flags: &ServeFlags) -> Result<(), String> {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
-    Ok(())
 }

@@ -7,6 +7,8 @@
 //! Fails    with every fault of every file, or because what changes cannot be recorded in the audit log; then the old
 //!          configuration stays as it was, whole.
 
+mod words;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -48,7 +50,7 @@ pub struct Origins {
     pub listen: Option<String>,
     /// `--data`.
     pub data_dir: Option<PathBuf>,
-    /// The `.env` file; `None` is the one in the working folder.
+    /// `--env-file`, which must be there; `None` is `.env` in the working folder, which need not.
     pub env_file: Option<PathBuf>,
     /// Whether the process's environment counts. Tests turn it off.
     pub ignore_environment: bool,
@@ -71,12 +73,23 @@ impl Origins {
         self.read(Settings::read)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Sources<'_>) -> Result<T, Faults>) -> Result<T, Faults> {
-        let env_file = EnvFile::read(&self.env_file.clone().unwrap_or_else(|| DEFAULT_ENV_FILE.into()))?;
-        let env = |name: &str| {
+    /// A variable of the environment, else of the `.env` file; one that is empty counts as unset.
+    ///
+    /// # Errors
+    /// Every fault of that file.
+    pub fn environment(&self) -> Result<impl Fn(&str) -> Option<String>, Faults> {
+        let env_file = match &self.env_file {
+            Some(named) => EnvFile::read(named),
+            None => EnvFile::read_if_there(DEFAULT_ENV_FILE.as_ref()),
+        }?;
+        Ok(move |name: &str| {
             let own = if self.ignore_environment { None } else { std::env::var(name).ok() };
             own.filter(|value| !value.is_empty()).or_else(|| env_file.lookup(name))
-        };
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Sources<'_>) -> Result<T, Faults>) -> Result<T, Faults> {
+        let env = self.environment()?;
         read(&Sources {
             config: self.config.clone(),
             listen: self.listen.clone(),
@@ -141,7 +154,9 @@ pub struct ReloadReport {
     pub clients: Published,
     /// How many clients there are.
     pub count: usize,
-    /// Settings that have changed and need a restart to take effect.
+    /// The sections and variables that are not what they were.
+    pub settings: Vec<&'static str>,
+    /// Settings that are not what the process started with, and need a restart to take effect.
     pub needs_restart: Vec<&'static str>,
     /// What a person should know.
     pub warnings: Vec<String>,
@@ -169,12 +184,16 @@ pub struct Attempts {
     pub last: Arc<Attempt>,
     /// When the configuration in force was put there.
     pub in_force_since: Timestamp,
+    /// What a person should know of it.
+    pub warnings: Arc<[String]>,
 }
 
 /// Reloads, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
     origins: Origins,
+    /// The settings of the start: what needs a restart is what differs from them, however many reloads ago it changed.
+    started: Settings,
     audit: AuditLog,
     calls: AtomicU64,
     last: Mutex<Option<Last>>,
@@ -192,16 +211,19 @@ struct Last {
 }
 
 impl Reloader {
-    /// A reloader that reads from these origins and records what it changes. `warnings` are those of the start.
-    pub fn new(origins: Origins, audit: AuditLog, warnings: Vec<String>) -> Self {
-        let at = Timestamp::now();
+    /// A reloader that reads from these origins and records what it changes. Settings and warnings are those of the
+    /// start.
+    pub fn new(origins: Origins, started: Settings, audit: AuditLog, warnings: Vec<String>) -> Self {
+        let (at, of_start) = (Timestamp::now(), warnings.as_slice().into());
         let start = Attempt { at, author: None, fault: None, needs_restart: Vec::new(), warnings };
+        let attempts = Attempts { last: Arc::new(start), in_force_since: at, warnings: of_start };
         Self {
             origins,
+            started,
             audit,
             calls: AtomicU64::new(0),
             last: Mutex::new(None),
-            attempts: ArcSwap::from_pointee(Attempts { last: Arc::new(start), in_force_since: at }),
+            attempts: ArcSwap::from_pointee(attempts),
             older: std::sync::Mutex::default(),
             finished: Notify::new(),
         }
@@ -210,6 +232,11 @@ impl Reloader {
     /// How the last attempt went, whoever asked for it.
     pub fn attempts(&self) -> Arc<Attempts> {
         self.attempts.load_full()
+    }
+
+    /// The settings that the process started with.
+    pub fn started(&self) -> &Settings {
+        &self.started
     }
 
     /// Where changes are recorded.
@@ -251,13 +278,10 @@ impl Reloader {
         let covers = self.calls.load(Ordering::Acquire);
         let result = swap(self.origins.clone(), front, self.audit.by(author.clone())).await;
         match &result {
-            Ok(report) => tracing::info!(
-                generation = report.clients.generation,
-                clients = report.count,
-                "configuration reloaded"
-            ),
+            Ok(report) => words::tell(&author, report, &self.attempts()),
             // A line of the log is one event, however many faults there are.
             Err(fault) => tracing::error!(
+                by = author.as_str(),
                 fault = fault.to_string().replace('\n', "; "),
                 "configuration not reloaded; the old one stays in force"
             ),
@@ -292,19 +316,23 @@ impl Reloader {
     }
 
     fn note(&self, author: Author, result: &Result<ReloadReport, ReloadFault>) {
-        let (at, author) = (Timestamp::now(), Some(author));
-        let (last, in_force_since) = match result {
+        let (at, author, before) = (Timestamp::now(), Some(author), self.attempts());
+        let attempts = match result {
             Ok(ReloadReport { needs_restart, warnings, .. }) => {
+                let in_force = warnings.as_slice().into();
                 let (needs_restart, warnings) = (needs_restart.clone(), warnings.clone());
-                (Attempt { at, author, fault: None, needs_restart, warnings }, at)
+                let last = Arc::new(Attempt { at, author, fault: None, needs_restart, warnings });
+                Attempts { last, in_force_since: at, warnings: in_force }
             }
             Err(fault) => {
-                let (needs_restart, warnings) = (Vec::new(), Vec::new());
+                // What is in force waits for its restart still.
+                let needs_restart = before.last.needs_restart.clone();
                 let fault = Some(fault.clone());
-                (Attempt { at, author, fault, needs_restart, warnings }, self.attempts().in_force_since)
+                let last = Arc::new(Attempt { at, author, fault, needs_restart, warnings: Vec::new() });
+                Attempts { last, ..Attempts::clone(&before) }
             }
         };
-        self.attempts.store(Arc::new(Attempts { last: Arc::new(last), in_force_since }));
+        self.attempts.store(Arc::new(attempts));
     }
 }
 
@@ -313,15 +341,17 @@ async fn swap(origins: Origins, front: &Arc<Front>, recorder: Recorder) -> Resul
     let Loaded { settings, clients, warnings } =
         loaded.map_err(|faults| ReloadFault::Faults(Arc::new(faults)))?;
     let before = front.live.load_full();
-    let needs_restart = needs_restart(&before.settings, &settings);
+    let needs_restart = needs_restart(front.reloader.started(), &settings);
+    let changed = changed_settings(&before.settings, &settings);
     let generation = front.gateway.shared().clients().generation() + 1;
     let count = clients.len();
     let table = Arc::new(ClientTable::new(generation, clients));
     let live = Live::new(settings, Arc::clone(&table), Some(&before));
     let live = Arc::new(live.map_err(|error| ReloadFault::Upstreams(Arc::new(error)))?);
     // All that can be wrong has been seen; what follows changes something.
-    let (old, new, record) = (Arc::clone(&before), Arc::clone(&live), recorder.clone());
-    let recorded = blocking("the audit log", move || record_reload(&record, &old, &new)).await?;
+    let (old, new, record, settings) =
+        (Arc::clone(&before), Arc::clone(&live), recorder.clone(), changed.clone());
+    let recorded = blocking("the audit log", move || record_reload(&record, &old, &new, &settings)).await?;
     recorded.map_err(|fault| ReloadFault::NotRecorded(Arc::new(fault)))?;
     let clients = match told_all(front, &live, table).await {
         Ok(clients) => clients,
@@ -337,7 +367,7 @@ async fn swap(origins: Origins, front: &Arc<Front>, recorder: Recorder) -> Resul
     front.live.store(live);
     front.reloader.retire_after(front, &before);
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    Ok(ReloadReport { clients, count, needs_restart, warnings })
+    Ok(ReloadReport { clients, count, settings: changed, needs_restart, warnings })
 }
 
 /// Work that waits for the disk, away from the runtime's own threads.
@@ -356,7 +386,12 @@ async fn told_all(front: &Front, live: &Live, table: Arc<ClientTable>) -> Result
 }
 
 /// Records each client that comes into force in another state, and which settings do.
-fn record_reload<'a>(recorder: &Recorder, before: &'a Live, after: &'a Live) -> Result<(), AuditFault> {
+fn record_reload<'a>(
+    recorder: &Recorder,
+    before: &'a Live,
+    after: &'a Live,
+    changed: &[&'static str],
+) -> Result<(), AuditFault> {
     let generation = after.clients.generation();
     let mut ids: Vec<_> = before.clients.ids().chain(after.clients.ids()).collect();
     ids.sort_unstable();
@@ -367,9 +402,8 @@ fn record_reload<'a>(recorder: &Recorder, before: &'a Live, after: &'a Live) -> 
         (old != new).then(|| Deed::Reload { generation, client, members: members() })
     };
     let mut deeds: Vec<Deed<'_>> = ids.into_iter().filter_map(changed_client).collect();
-    let changed = changed_settings(&before.settings, &after.settings);
     if !changed.is_empty() {
-        deeds.push(Deed::Settings { generation, changed: &changed });
+        deeds.push(Deed::Settings { generation, changed });
     }
     recorder.record(Timestamp::now(), &deeds)
 }
@@ -382,6 +416,7 @@ fn changed_settings(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("ledger", before.ledger != after.ledger),
         ("timeouts", before.timeouts != after.timeouts),
         ("retries", before.retries != after.retries),
+        ("telemetry", before.telemetry != after.telemetry),
         ("providers", before.providers != after.providers),
         ("models", before.models != after.models),
         ("models.toml", before.capabilities != after.capabilities),
@@ -407,6 +442,7 @@ async fn told<T, F: Future<Output = Result<T, Refusal>>>(tell: impl Fn() -> F) -
     tell().await
 }
 
+/// What the process took at its start alone, and would take otherwise now.
 fn needs_restart(before: &Settings, after: &Settings) -> Vec<&'static str> {
     let changed = [
         ("server.listen", before.server.listen != after.server.listen),

@@ -217,6 +217,19 @@ pub static ROUTES: [Line; 86] = [
     line(Method::GET, "/metrics", AdminOrLocal, Route::Metrics),
 ];
 
+/// The endpoints that a client may be allowed, in the order of the table.
+pub fn endpoints() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for line in &ROUTES {
+        if let Client(name) = line.access
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// A route and the rest of its path.
 #[derive(Debug, Clone, Copy)]
 pub struct Matched<'p> {

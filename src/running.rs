@@ -148,6 +148,7 @@ impl Gateway {
             observer.telemetry = Some(telemetry);
             (endpoint, settings.telemetry.clone(), records)
         });
+        let started = settings.clone();
         let live = Live::new(settings, Arc::clone(&clients), None)?;
         let (gateway, root) = gateway_actors::start_with(clients, live.pools(), backing, recovered).await?;
         let front = Arc::new(Front {
@@ -160,7 +161,12 @@ impl Gateway {
             background: Arc::default(),
             model_list: ModelList::default(),
             retirements: Retirements::default(),
-            reloader: Reloader::new(origins, audit, warnings.iter().map(ToString::to_string).collect()),
+            reloader: Reloader::new(
+                origins,
+                started,
+                audit,
+                warnings.iter().map(ToString::to_string).collect(),
+            ),
             admin_token,
             admin_guesses: AdminGuesses::default(),
             draining: AtomicBool::new(false),

@@ -51,6 +51,9 @@ const MODELS_FILE: &str = "models.toml";
 /// names leaves out.
 const BUILT_IN: &str = include_str!("../configs/gateway.toml");
 
+/// A shorter admin token is warned of: 20 random letters and digits have 100 bits, which nobody guesses.
+const ADMIN_TOKEN_LEAST: usize = 20;
+
 /// How messages name the shipped configuration inside the program.
 const BUILT_IN_NAME: &str = "(built-in) gateway.toml";
 
@@ -216,6 +219,23 @@ impl Settings {
         }
     }
 
+    /// The fault of working in a folder that is not the gateway's: neither the configuration nor the clients are there.
+    pub(crate) fn wrong_folder(&self) -> Option<Fault> {
+        let is_missing = |path: &Path| matches!(path.try_exists(), Ok(false));
+        if !is_missing(&self.config_path) || !is_missing(&self.clients_dir) {
+            return None;
+        }
+        let below = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("the working folder"));
+        let problem = Problem::NoConfiguration { below, clients: self.clients_dir.clone() };
+        Some(Fault { place: Place::file(&self.config_path), member: String::new(), problem })
+    }
+
+    /// The fault of naming a provider that is not configured.
+    pub(crate) fn unknown_provider(&self, provider: &str) -> Problem {
+        let known = self.providers.keys().map(ToString::to_string).collect();
+        Problem::UnknownProvider { provider: provider.to_owned(), known }
+    }
+
     /// What an operator should know who asks a provider for a model: that it has patterns of which none fits, while
     /// another provider's does. One without patterns may have any model, and some have more than their patterns say.
     pub(crate) fn concern_about_provider(&self, provider: &str, model: &str) -> Option<Concern> {
@@ -278,6 +298,10 @@ fn admin_token(env: &Env<'_>, report: &mut Report) -> Option<Secret> {
     if !values::can_be_secret(&token) {
         let holder = "the variable".to_owned();
         report.fault(Place::Setting("GATEWAY_ADMIN_TOKEN"), "", Problem::UnusableSecret { holder });
+    }
+    if token.len() < ADMIN_TOKEN_LEAST {
+        let concern = Concern::ShortAdminToken { least: ADMIN_TOKEN_LEAST };
+        report.warn(Place::Setting("GATEWAY_ADMIN_TOKEN"), "", concern);
     }
     Some(Secret::new(token))
 }

@@ -80,6 +80,11 @@ impl Identity {
         &self.config
     }
 
+    /// When the certificate ends, since 1970.
+    pub fn not_after(&self) -> Duration {
+        self.not_after
+    }
+
     /// What an operator should know of the certificate's time.
     pub(crate) fn concern(&self) -> Option<Concern> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -149,6 +149,11 @@ impl Shared {
         self.journal.behind()
     }
 
+    /// Whether the Ledger takes admissions: it can be written, and is not too far behind.
+    pub fn ledger_is_writable(&self) -> bool {
+        self.journal.refusal().is_none()
+    }
+
     pub(crate) fn next_job_id(&self) -> JobId {
         JobId(self.next_job.fetch_add(1, Ordering::Relaxed))
     }

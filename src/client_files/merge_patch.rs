@@ -4,7 +4,8 @@
 //!          would be a way in that nobody sees.
 //! Called   by `ClientFiles::patch`, with a file that has no fault.
 //! Bounded  by `config::DEPTH_MAX` levels, and the request's body.
-//! Fails    with every member of the patch that cannot be set, at its place in the body.
+//! Fails    with every member of the patch that cannot be set, at its place in the body; also with a name in it that is
+//!          nothing here, of which a file is only warned: whoever asks for something must know that it is not done.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use gateway_protocols::json::{JsonFault, Kind};
 
 use super::object_edit::ObjectEdit;
 use super::{ChangeFault, read};
-use crate::config::{Document, Fault, Faults, Member, Problem, Report, Value, Warning, nearest};
+use crate::config::{Concern, Document, Fault, Faults, Member, Problem, Report, Value, Warning, nearest};
 use crate::settings::Settings;
 
 /// What can be set, and inside of objects what of them.
@@ -69,7 +70,28 @@ pub(super) fn merged(
     check(&body)?;
     let text = merge(text, patch).map_err(ChangeFault::not_editable(file))?;
     let (client, warnings) = read(file, &text, settings).map_err(|faults| in_body(&body, &faults))?;
+    misspelt(&body, &warnings, settings)?;
     Ok(Merged { text, client, warnings })
+}
+
+/// Names of endpoints and providers that the patch itself brings, and that nothing here has.
+fn misspelt(body: &Document, warnings: &[Warning], settings: &Settings) -> Result<(), Faults> {
+    let mut report = Report::default();
+    for Warning { member, concern, .. } in warnings {
+        let problem = match concern {
+            Concern::UnknownEndpoint { endpoint, known } => Problem::UnknownWord {
+                what: "endpoint",
+                written: endpoint.clone(),
+                allowed: known.iter().map(|name| (*name).to_owned()).collect(),
+            },
+            Concern::UnknownProvider { provider } => settings.unknown_provider(provider),
+            _ => continue,
+        };
+        if let Some(written) = written(body, member) {
+            report.fault(body.place(written.at), member, problem);
+        }
+    }
+    report.finish().map(drop)
 }
 
 fn check(body: &Document) -> Result<(), Faults> {
@@ -120,13 +142,17 @@ fn merge(text: &str, patch: &str) -> Result<String, JsonFault> {
 fn in_body(body: &Document, faults: &Faults) -> Faults {
     let mut report = Report::default();
     for Fault { member, problem, .. } in faults {
-        let name = member.split(['.', '[']).next().unwrap_or_default();
-        let written = body.members.iter().find(|member| member.name == name);
-        let place = written.map_or_else(|| body.file(), |member| body.place(member.at));
+        let place = written(body, member).map_or_else(|| body.file(), |member| body.place(member.at));
         report.fault(place, member, problem.clone());
     }
     // There is at least one.
     report.finish().err().unwrap_or_else(|| faults.clone())
+}
+
+/// The member of a body in which a path such as `rate_limit.mode` begins.
+fn written<'d>(body: &'d Document, path: &str) -> Option<&'d Member> {
+    let name = path.split(['.', '[']).next().unwrap_or_default();
+    body.members.iter().find(|member| member.name == name)
 }
 
 #[cfg(test)]

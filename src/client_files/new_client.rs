@@ -11,10 +11,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{ChangeFault, Issued, fault, moment, rotation};
-use crate::clients_dir::calling_endpoints;
 use crate::config::{Place, Problem};
 use crate::resolve;
+use crate::routes;
 use crate::settings::Settings;
+
+/// The one endpoint that a new client is not allowed: the reload is an operator's.
+const OF_OPERATORS: &str = "clients/reload";
 
 /// What a new client is to be.
 #[derive(Debug, Clone)]
@@ -46,6 +49,7 @@ pub(super) fn text(
         Some(provider) => list([provider.as_str()]),
         None => list(settings.providers.keys().map(|name| &**name)),
     };
+    let endpoints = routes::endpoints().into_iter().filter(|name| *name != OF_OPERATORS);
     let [secret, api_key] = rotation::new_entries(issued, now);
     let members = [
         ("client_id", Some(string(&new.id))),
@@ -59,7 +63,7 @@ pub(super) fn text(
             "rate_limit",
             Some("{\n    \"requests_per_minute\": null,\n    \"tokens_per_day\": null\n  }".to_owned()),
         ),
-        ("allowed_endpoints", Some(list(calling_endpoints()))),
+        ("allowed_endpoints", Some(list(endpoints))),
         ("created_at", Some(moment(now))),
         ("updated_at", Some(moment(now))),
     ];
@@ -71,8 +75,7 @@ fn check(settings: &Settings, new: &NewClient) -> Result<(), ChangeFault> {
     if let Some(provider) = &new.provider
         && !settings.providers.contains_key(provider.as_str())
     {
-        let known = settings.providers.keys().map(ToString::to_string).collect();
-        let problem = Problem::UnknownProvider { provider: provider.clone(), known };
+        let problem = settings.unknown_provider(provider);
         return Err(fault(Place::Setting("--provider"), problem).into());
     }
     if let Some(model) = new.model.as_ref().filter(|model| !is_model_name(model)) {

@@ -126,7 +126,9 @@ fn a_new_client_may_call_every_configured_provider_and_not_reload() {
         "max_tokens_limit": null,
         "rate_limit": {"requests_per_minute": null, "tokens_per_day": null},
         "allowed_endpoints": [
-            "generate", "chat/completions", "completions", "responses", "embeddings", "models", "messages"
+            "chat/completions", "generate", "messages", "responses", "embeddings", "completions", "models",
+            "interactions", "images/generations", "images/edits", "images/variations", "audio/speech",
+            "audio/transcriptions", "audio/translations", "moderations", "files", "batches"
         ],
         "created_at": "2026-11-30T12:00:00Z",
         "updated_at": "2026-11-30T12:00:00Z"

@@ -15,24 +15,8 @@ use gateway_limits::{Limits, Mode};
 
 use crate::config::{Concern, Problem, Report, Section, Value, values};
 use crate::resolve;
+use crate::routes;
 use crate::settings::{Settings, row_of};
-
-/// Names of endpoints that a client may be allowed, beside `*`.
-const ENDPOINTS: &[&str] = &[
-    "generate",
-    "clients/reload",
-    "chat/completions",
-    "completions",
-    "responses",
-    "embeddings",
-    "models",
-    "messages",
-];
-
-/// The endpoints that call a model or list models: all but the reload, which is an operator's.
-pub(crate) fn calling_endpoints() -> impl Iterator<Item = &'static str> {
-    ENDPOINTS.iter().copied().filter(|name| *name != "clients/reload")
-}
 
 /// The most requests per minute that can be told from none at all.
 const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000_000;
@@ -179,9 +163,10 @@ fn default_provider(
 fn allowed_endpoints(top: &mut Section<'_>, report: &mut Report) -> NameSet {
     let written = top.list("allowed_endpoints", values::filled_text, report).unwrap_or_default();
     let names: Vec<&str> = written.iter().map(|written| endpoint_name(written)).collect();
+    let known = routes::endpoints();
     for (at, name) in names.iter().enumerate() {
-        if *name != "*" && !ENDPOINTS.contains(name) {
-            let concern = Concern::UnknownEndpoint { endpoint: (*name).to_owned(), known: ENDPOINTS };
+        if *name != "*" && !known.contains(name) {
+            let concern = Concern::UnknownEndpoint { endpoint: (*name).to_owned(), known: known.clone() };
             top.warn_in("allowed_endpoints", at, concern, report);
         }
     }

@@ -235,7 +235,7 @@ fn what_leaves_a_client_with_less_than_was_meant_is_warned_about() {
             "clients/ada.json:5:22: allowed_addresses: empty or missing, so that the client may use no address",
             "clients/ada.json:6:28: allowed_providers[1]: provider `nowhere` is not configured",
             "clients/ada.json:6:60: default_provider: provider `nowhere` is not configured",
-            "clients/ada.json:7:23: allowed_endpoints[0]: unknown endpoint `chat`; the endpoints are generate, clients/reload, chat/completions, completions, responses, embeddings, models, messages",
+            "clients/ada.json:7:23: allowed_endpoints[0]: unknown endpoint `chat`; the endpoints are chat/completions, generate, clients/reload, messages, responses, embeddings, completions, models, interactions, images/generations, images/edits, images/variations, audio/speech, audio/transcriptions, audio/translations, moderations, files, batches",
             "clients/ada.json:7:47: rate_limit.request_per_minute: unknown member, ignored; did you mean `requests_per_minute`?",
             "clients/ada.json:8:47: credentials[0].api_key: a secret in plain text, ignored; put its hash, made with `dsp-ai-gateway hash`, into `credentials` with \"type\": \"api_key\" and remove it here",
             "clients/ada.json:8:65: credentials[0].hash: the published secret of the examples; it is accepted from this machine only, so make your own with `dsp-ai-gateway client rotate ada`",

@@ -2,7 +2,8 @@
 //!
 //! Owns     the form in which credentials are handed over: `NAME=VALUE` lines, which a shell can read.
 //! Fails    with the fault of `client_files`. Faults elsewhere in the configuration do not keep a change from
-//!          being made; they are told, since they keep a gateway from reading it.
+//!          being made; they are told, since they keep a gateway from reading it. Where somebody's access was to end or to
+//!          begin, they are a failure too, with [`UNUSABLE`]: whoever asked must not think that it has.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -89,21 +90,25 @@ impl Change<'_> {
         let since = if disabled.already { "was disabled before" } else { "is disabled" };
         let code = say(&format!("client `{id}` {since}, in {file}"));
         tell(format_args!("`dsp-ai-gateway client enable {id}` gives its access back"));
-        self.takes_effect(&disabled.file);
-        code
+        if self.takes_effect(&disabled.file) {
+            return code;
+        }
+        tell(format_args!("client `{id}` is not kept out before that"));
+        ExitCode::from(UNUSABLE)
     }
 
     fn enabled(&self, id: &str, enabled: &Disabled) -> ExitCode {
         let file = enabled.file.display();
         let now = if enabled.already { "was not disabled" } else { "has its access back" };
         let code = say(&format!("client `{id}` {now}, in {file}"));
-        self.takes_effect(&enabled.file);
-        code
+        if self.takes_effect(&enabled.file) { code } else { ExitCode::from(UNUSABLE) }
     }
 
-    /// How a running gateway comes to know of the change, and what keeps it from that.
-    fn takes_effect(&self, file: &Path) {
-        match self.origins.load() {
+    /// How a running gateway comes to know of the change, and what keeps it from that; whether it can.
+    fn takes_effect(&self, file: &Path) -> bool {
+        let loaded = self.origins.load();
+        let can_be_read = loaded.is_ok();
+        match loaded {
             Ok(loaded) => {
                 for warning in loaded.warnings {
                     if matches!(&warning.place, Place::File { path, .. } if **path == *file) {
@@ -112,7 +117,8 @@ impl Change<'_> {
                 }
             }
             Err(faults) => tell(format_args!(
-                "warning: a gateway reads no change before the configuration's faults are mended:\n{faults}"
+                "warning: the change is in its file and not in force; a gateway reads no change before the \
+                 configuration's faults are mended:\n{faults}"
             )),
         }
         let when = match self.settings.watch {
@@ -121,6 +127,7 @@ impl Change<'_> {
         };
         let signal = if cfg!(unix) { " or SIGHUP" } else { "" };
         tell(format_args!("a running gateway reads the file {when} by POST /admin/reload{signal}"));
+        can_be_read
     }
 }
 

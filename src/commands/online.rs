@@ -3,18 +3,20 @@
 //! Owns     one question per key: for the list of models, which every kind of provider answers and none bills.
 //! Called   by `check`.
 //! Bounded  by [`PATIENCE`] for each answer, all keys at once.
-//! Fails    never: what does not answer is what is looked for.
+//! Fails    never: what does not answer is what is looked for, and told with its place in the file, its cause and the cure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::time::Duration;
 
 use gateway_actors::{Client, Target};
 use reqwest::StatusCode;
 
 use super::progress;
+use crate::config::{Document, Place, Report, Section, read_text};
 use crate::model_list;
 use crate::resolve;
-use crate::settings::{KeySettings, ProviderKind, ProviderSettings, Settings};
+use crate::settings::{KeySettings, KeySource, ProviderKind, ProviderSettings, Settings};
 
 /// How long one provider may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,7 +45,40 @@ pub(super) async fn findings(settings: &Settings, clients: &[Client]) -> Vec<Str
     let said = progress::join_all("answers of providers", asked.collect()).await;
     let named: Vec<Target> =
         clients.iter().flat_map(|client| resolve::configured_targets(settings, client)).collect();
-    said.iter().flat_map(|(provider, key, answer)| judge(settings, &named, provider, key, answer)).collect()
+    let places = places(settings);
+    let found = said.iter().flat_map(|(provider, key, answer)| {
+        let findings = judge(settings, &named, provider, key, answer);
+        let at = key_place(&places, provider, key);
+        let at = at.cloned().unwrap_or_else(|| Place::file(&settings.config_path));
+        findings.into_iter().map(move |finding| format!("{at}: {finding}"))
+    });
+    found.collect()
+}
+
+/// Where the file has each provider, and behind it each of its keys. The settings do not know: a line that moves is no
+/// change of theirs.
+fn places(settings: &Settings) -> BTreeMap<String, Vec<Place>> {
+    let text = read_text(&settings.config_path).unwrap_or_default();
+    let Ok(document) = Document::from_toml(&settings.config_path, &text) else { return BTreeMap::new() };
+    let mut report = Report::default();
+    let sections = Section::top(&document).section("providers", &mut report).named_sections(&mut report);
+    let places = sections.into_iter().map(|(name, mut section)| {
+        let keys = section.sections("keys", &mut Report::default());
+        let places = [section.place()].into_iter().chain(keys.iter().map(Section::place));
+        (name.to_owned(), places.collect())
+    });
+    places.collect()
+}
+
+/// The place of a key, else of its provider; `None` for one that is not written in the file.
+fn key_place<'p>(
+    places: &'p BTreeMap<String, Vec<Place>>,
+    provider: &ProviderSettings,
+    key: &KeySettings,
+) -> Option<&'p Place> {
+    let places = places.get(&*provider.name)?;
+    let own = provider.keys.iter().position(|one| one.name == key.name)?;
+    places.get(own + 1).or_else(|| places.first())
 }
 
 /// What a provider said of its models.
@@ -53,7 +88,20 @@ enum Said {
     /// An answer that is no list.
     NoList,
     Status(StatusCode),
-    Silent,
+    /// None came, and why.
+    Silent(String),
+}
+
+/// Why there was no answer, in the words of whoever knows best: those of the innermost error.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {PATIENCE:?}");
+    }
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 async fn ask(client: &reqwest::Client, provider: &ProviderSettings, key: &KeySettings) -> Said {
@@ -63,12 +111,17 @@ async fn ask(client: &reqwest::Client, provider: &ProviderSettings, key: &KeySet
         headers.extend(provider.quirks.auth.header(secret.expose()));
     }
     let request = client.get(format!("{}{path}", key.base_url)).headers(headers);
-    let Ok(answer) = request.send().await else { return Said::Silent };
+    let answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) => return Said::Silent(cause(&error)),
+    };
     if !answer.status().is_success() {
         return Said::Status(answer.status());
     }
-    let Ok(body) = answer.bytes().await else { return Said::Silent };
-    model_list::names(provider, &body).map_or(Said::NoList, Said::Models)
+    match answer.bytes().await {
+        Ok(body) => model_list::names(provider, &body).map_or(Said::NoList, Said::Models),
+        Err(error) => Said::Silent(cause(&error)),
+    }
 }
 
 fn judge(
@@ -83,13 +136,19 @@ fn judge(
         _ => format!("provider `{}`, key `{}`", provider.name, key.name),
     };
     match said {
-        Said::Silent => vec![format!("{who} does not answer at {}", key.base_url)],
-        Said::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            vec![format!("{who} refuses its key: {}", key.source)]
+        Said::Silent(cause) => vec![format!(
+            "{who} does not answer at {}: {cause}; see that base_url is right, and that this machine gets there",
+            key.base_url
+        )],
+        Said::Status(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            vec![format!("{who} refuses its key with status {}; {}", status.as_u16(), renewal(&key.source))]
         }
         // Some compatible servers have no list; that they answer is all that can be known.
         Said::Status(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) | Said::NoList => Vec::new(),
-        Said::Status(status) => vec![format!("{who} answers with status {status}")],
+        Said::Status(status) => vec![format!(
+            "{who} answers with status {status} at {}; see that base_url is right, and ask its status page",
+            key.base_url
+        )],
         Said::Models(models) => {
             let own = settings.models.iter().flat_map(|(_, entry)| &entry.targets).chain(named);
             let own = own.filter(|target| target.provider == provider.name).map(|target| &*target.model);
@@ -100,7 +159,21 @@ fn judge(
             let is_alias =
                 |name: &str| settings.models.get(name).is_some_and(|entry| !entry.targets.is_empty());
             let missing = named.into_iter().filter(|name| !models.contains(*name) && !is_alias(name));
-            missing.map(|name| format!("{who} does not list the model `{name}`")).collect()
+            let told = |name| {
+                format!(
+                    "{who} does not list the model `{name}`; name one that it has, or see what the key may use"
+                )
+            };
+            missing.map(told).collect()
         }
+    }
+}
+
+/// What to do about a key that is there and refused.
+fn renewal(source: &KeySource) -> String {
+    match source {
+        KeySource::Variable(name) => format!("renew the key in {name}"),
+        KeySource::File(path) => format!("renew the key in {}", path.display()),
+        KeySource::NotNeeded => "it wants one: name where it is with api_key_env or api_key_file".to_owned(),
     }
 }

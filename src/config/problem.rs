@@ -6,6 +6,7 @@
 //! Fails    never. No variant can hold a secret: where a value may be one, the variant does not take it.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 /// What a fault is about. The words tell the cure; none holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +14,11 @@ use std::io::ErrorKind;
 pub enum Problem {
     #[error("no such file or folder")]
     NotFound,
+    #[error(
+        "no such file below {}, and no folder of clients either; start in the folder that has them, or name the file with \
+         --config; to begin with the built-in configuration make the folder {}", below.display(), clients.display()
+    )]
+    NoConfiguration { below: PathBuf, clients: PathBuf },
     #[error("cannot be read: {kind}")]
     Unreadable { kind: ErrorKind },
     #[error("larger than {most} bytes; a configuration file must not be")]
@@ -49,7 +55,7 @@ pub enum Problem {
     NotAShare { written: String },
     #[error(
         "`{written}` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \
-         \"10m\" or \"1h\""
+         \"10m\", \"1h\" or \"7d\""
     )]
     NotADuration { written: String },
     #[error("longer than 366 days")]
@@ -154,6 +160,11 @@ pub enum Problem {
          1000000 with at most 6 decimals"
     )]
     NotAPrice { written: String },
+    #[error(
+        "`{written}` is no log level; write error, warn, info, debug, trace or off, and a level of its own for a part of \
+         the program as in info,hyper=debug"
+    )]
+    NotALogLevel { written: String },
     #[error("not KEY=VALUE; write one variable per line, or start the line with # to make it a comment")]
     NotAnAssignment,
     #[error("a quotation mark is not closed on this line")]
@@ -203,7 +214,7 @@ pub enum Concern {
     #[error("model `{model}` is not among allowed_models, so that requests without a model are refused")]
     ModelNotAllowed { model: String },
     #[error("unknown endpoint `{endpoint}`; the endpoints are {}", known.join(", "))]
-    UnknownEndpoint { endpoint: String, known: &'static [&'static str] },
+    UnknownEndpoint { endpoint: String, known: Vec<&'static str> },
     #[error("empty or missing, so that the client may use no {what}")]
     NothingAllowed { what: &'static str },
     #[error(
@@ -235,6 +246,26 @@ pub enum Concern {
          or let nobody but a proxy with TLS reach it"
     )]
     PlainHttp { address: std::net::SocketAddr },
+    #[error(
+        "shorter than {least} characters, so that it can be guessed, and it opens everything below /admin; make one with \
+         `openssl rand -hex 32`, or leave it out and have one made"
+    )]
+    ShortAdminToken { least: usize },
+    #[error(
+        "every address is a trusted proxy, so that any caller may write the address that counts as its own into \
+         X-Forwarded-For; name the proxies alone"
+    )]
+    TrustsEverybody,
+    #[error(
+        "browsers may call from the page of anybody; name the origins of your own pages, such as \
+         https://app.example.com"
+    )]
+    AnyOrigin,
+    #[error(
+        "the key of provider `{provider}` and all prompts go to {host} in plain text; write https:// if it has TLS, or \
+         an address of your own network"
+    )]
+    KeyInPlainText { provider: String, host: String },
     #[error("no client file in this folder; make one with `dsp-ai-gateway client new ID`")]
     NoClients,
 }
@@ -244,5 +275,8 @@ fn guess(nearest: &Option<&'static str>) -> String {
 }
 
 fn successor(replacement: &Option<String>) -> String {
-    replacement.as_ref().map(|model| format!("; its replacement is `{model}`")).unwrap_or_default()
+    match replacement {
+        Some(model) => format!("; its replacement is `{model}`, so name that"),
+        None => "; name another model".to_owned(),
+    }
 }

@@ -180,8 +180,7 @@ fn an_unknown_member_of_json_is_only_warned_about() {
 #[test]
 fn a_duration_needs_its_unit() {
     let message = |value: Value| values::duration(&value).unwrap_err().to_string();
-    let cure =
-        "is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"";
+    let cure = "is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\", \"1h\" or \"7d\"";
     for bad in ["", "s", "30", "-1s", "1.5s", "1h30m", "30 s", "30S", " 30s", "٣s"] {
         assert_eq!(message(text(bad)), format!("`{bad}` {cure}"));
     }

@@ -379,6 +379,7 @@ $("reload").addEventListener("click", () => open({
       body: [
         el("p", {}, `${panels.number(report.count)} clients, generation ${panels.number(report.generation)}.`),
         ...names.map((kind) => el("p", {}, `${kind}: ${report[kind].join(", ")}`)),
+        ...(report.settings.length ? [el("p", {}, `settings: ${report.settings.join(", ")}`)] : []),
         ...report.warnings.map((warning) => el("p", { class: "hint" }, `warning: ${warning}`)),
         ...report.needs_restart.map((section) => el("p", { class: "hint" }, `needs a restart: ${section}`)),
       ],

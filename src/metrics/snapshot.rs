@@ -23,6 +23,7 @@ const RESTING_SHOWN_MAX: usize = 200;
 pub async fn gather(front: &Front) -> prometheus::Result<Vec<MetricFamily>> {
     let gauges = Gauges(Registry::new());
     of_gateway(&gauges, front)?;
+    of_upkeep(&gauges, front)?;
     of_actors(&gauges, &front.gateway.shared().tree().view())?;
     // The tree answers in microseconds, or is being restarted: then the scrape says so by what is missing.
     if let Ok(keys) = front.gateway.keys().await {
@@ -92,6 +93,28 @@ fn of_gateway(gauges: &Gauges, front: &Front) -> prometheus::Result<()> {
         "gateway_ledger_behind_entries",
         "Entries that wait to be written to the ledger",
         shared.ledger_behind() as f64,
+    )
+}
+
+/// What nobody but a person mends.
+fn of_upkeep(gauges: &Gauges, front: &Front) -> prometheus::Result<()> {
+    gauges.one(
+        "gateway_ledger_writable",
+        "Whether accounts can be written; at 0 new requests are refused",
+        f64::from(u8::from(front.gateway.shared().ledger_is_writable())),
+    )?;
+    gauges.one(
+        "gateway_configuration_reload_ok",
+        "Whether the last reload took effect; at 0 an older configuration stays in force",
+        f64::from(u8::from(front.reloader.attempts().last.fault.is_none())),
+    )?;
+    let live = front.live.load();
+    // A reload that takes TLS away needs a restart, and until then the first certificate is shown.
+    let Some(first) = &front.reloader.started().server.tls else { return Ok(()) };
+    gauges.one(
+        "gateway_tls_certificate_expires_seconds",
+        "When the certificate that clients are shown ends, in seconds since 1970",
+        live.settings.server.tls.as_ref().unwrap_or(first).not_after().as_secs_f64(),
     )
 }
 

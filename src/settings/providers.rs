@@ -10,6 +10,7 @@ mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use gateway_actors::BreakerSettings;
 use gateway_actors::glob::Glob;
 use gateway_actors::secret::Secret;
 use gateway_protocols::gemini::MISSING_SIGNATURE;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
 
 use self::written::{Written, WrittenBreaker};
 use super::{Env, TimeoutOverrides, Timeouts};
@@ -35,6 +36,9 @@ const AUTHS: &[(&str, Auth)] = &[
     ("x-api-key", Auth::XApiKey),
     ("x-goog-api-key", Auth::XGoogApiKey),
 ];
+
+/// Domains that no public name lies below: RFC 6761 and 6762, and what ICANN and Kubernetes keep for private use.
+const OWN_DOMAINS: &[&str] = &[".localhost", ".local", ".internal", ".test", ".home.arpa", ".svc"];
 
 /// Whether a translation is lenient.
 const TRANSLATE: &[(&str, bool)] = &[("strict", false), ("lenient", true)];
@@ -239,6 +243,7 @@ impl<'a> Surroundings<'a> {
             check_upstream(kind, &section, &keys, report);
         }
         warn_of_missing_keys(name, &keys, &section, report);
+        warn_of_plain_text(name, &keys, &section, report);
         let models = written.models.unwrap_or_default();
         for (at, pattern) in models.iter().enumerate() {
             let has_it = |provider: &&Arc<ProviderSettings>| provider.models.contains(pattern);
@@ -433,4 +438,31 @@ fn warn_of_missing_keys(provider: &str, keys: &[KeySettings], section: &Section<
         };
         report.warn(section.place(), "", concern);
     }
+}
+
+/// A key that is sent without TLS over a network that is not our own can be read on its way.
+fn warn_of_plain_text(provider: &str, keys: &[KeySettings], section: &Section<'_>, report: &mut Report) {
+    let is_sent = |key: &&KeySettings| key.source != KeySource::NotNeeded;
+    let mut hosts: Vec<String> = keys.iter().filter(is_sent).filter_map(foreign_plain_host).collect();
+    hosts.dedup();
+    for host in hosts {
+        let concern = Concern::KeyInPlainText { provider: provider.to_owned(), host };
+        report.warn(section.place(), "", concern);
+    }
+}
+
+/// The host of a key's address, if it is asked in plain text and is not on this machine or a private network. A name
+/// without a dot, and one below a domain that is reserved for private use, is taken as our own.
+fn foreign_plain_host(key: &KeySettings) -> Option<String> {
+    let url: Uri = key.base_url.parse().ok().filter(|url: &Uri| url.scheme_str() == Some("http"))?;
+    let host = url.host()?.trim_matches(['[', ']']);
+    let is_own = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        Ok(IpAddr::V6(v6)) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        Err(_) => {
+            let host = host.trim_end_matches('.').to_ascii_lowercase();
+            !host.contains('.') || OWN_DOMAINS.iter().any(|domain| host.ends_with(domain))
+        }
+    };
+    (!is_own).then(|| host.to_owned())
 }

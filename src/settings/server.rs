@@ -105,6 +105,14 @@ impl ServerSettings {
         let tls =
             section.has("tls").then(|| identity(section.section("tls", report), folder, report)).flatten();
         let threads = section.get("threads", values::whole_u32(0, THREADS_MAX), report);
+        let trusted_proxies = section.list("trusted_proxies", values::network, report).unwrap_or_default();
+        if let Some(all) = trusted_proxies.iter().position(|network| network.prefix_len() == 0) {
+            section.warn_in("trusted_proxies", all, Concern::TrustsEverybody, report);
+        }
+        let cors_origins = section.list("cors_origins", values::origin, report).unwrap_or_default();
+        if let Some(any) = cors_origins.iter().position(|origin| origin == "*") {
+            section.warn_in("cors_origins", any, Concern::AnyOrigin, report);
+        }
         let server = Self {
             reuse_port: section.get("reuse_port", values::boolean, report).unwrap_or(false),
             tls,
@@ -119,8 +127,8 @@ impl ServerSettings {
             max_buffered_bytes,
             shutdown_grace,
             shutdown_delay,
-            trusted_proxies: section.list("trusted_proxies", values::network, report).unwrap_or_default(),
-            cors_origins: section.list("cors_origins", values::origin, report).unwrap_or_default(),
+            trusted_proxies,
+            cors_origins,
         };
         section.finish(report);
         server

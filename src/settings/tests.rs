@@ -113,7 +113,7 @@ fn a_fresh_machine_is_told_what_is_left_to_do() {
         "clients/groq_only_client.json: no credential, so that the client cannot authenticate; make one with `dsp-ai-gateway client rotate groq_only_client`",
         "clients/openai_only_client.json: no credential, so that the client cannot authenticate; make one with `dsp-ai-gateway client rotate openai_only_client`",
         "clients/test_client.json:4:25: client_secret_hash: the published secret of the examples; it is accepted from this machine only, so make your own with `dsp-ai-gateway client rotate test_client`",
-        "clients/test_client.json:7:20: default_model: model `mixtral-8x7b-32768` is retired as of 2025-03-20",
+        "clients/test_client.json:7:20: default_model: model `mixtral-8x7b-32768` is retired as of 2025-03-20; name another model",
         &key("openai", "OPENAI_API_KEY"),
         &key("groq", "GROQ_API_KEY"),
         &key("anthropic", "ANTHROPIC_API_KEY"),
@@ -203,7 +203,7 @@ queue = { max = -1 }
     let expected = [
         "gateway.toml:2:10: server.listen: `localhost` is not an address to listen on; write one such as 127.0.0.1:8000 or [::]:8000",
         "gateway.toml:3:18: server.max_body_bytes: `32MB` is not a size; write a number of bytes, or a whole number and a unit such as \"64KiB\", \"32MiB\" or \"1GiB\"",
-        "gateway.toml:4:18: server.header_timeout: `10` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"",
+        "gateway.toml:4:18: server.header_timeout: `10` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\", \"1h\" or \"7d\"",
         "gateway.toml:5:16: server.body_timeout: must be longer than 0s",
         "gateway.toml:6:17: server.max_in_flight: 0 is too small; use 1 or more",
         "gateway.toml:7:34: server.trusted_proxies[1]: `proxy` is not an address or network; write one such as 10.0.0.0/8, 192.0.2.7 or fd00::/8",
@@ -219,7 +219,7 @@ queue = { max = -1 }
         "gateway.toml:22:8: providers.openai.kind: unknown kind `opneai`; use one of openai, anthropic, gemini, echo",
         "gateway.toml:23:1: providers.openai.api_key: unknown key; did you mean `api_key_env`?",
         "gateway.toml:24:1: providers.other.base_url: missing; write the address of its API, such as \"https://api.example.com/v1\"",
-        "gateway.toml:25:22: providers.other.timeouts.stall: `1` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"1h\"",
+        "gateway.toml:25:22: providers.other.timeouts.stall: `1` is not a duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\", \"1h\" or \"7d\"",
         "gateway.toml:26:17: providers.other.queue.max: -1 is too small; use 0 or more",
         "gateway.toml:27:2: nonsense: unknown key; known here: server, clients, ledger, timeouts, retries, telemetry, providers, models",
     ];
@@ -548,12 +548,12 @@ replacement = 'nowhere/new'
     assert_eq!(
         setup.warnings(),
         [
-            "DEFAULT_MODEL: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+            "DEFAULT_MODEL: model `old` is retired as of 2025-03-20; its replacement is `a/new`, so name that",
             "DEFAULT_PROVIDER: provider `groq` is not configured",
-            "gateway.toml: providers.b.default_model: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+            "gateway.toml: providers.b.default_model: model `old` is retired as of 2025-03-20; its replacement is `a/new`, so name that",
             "gateway.toml:2:22: server.max_buffered_bytes: smaller than max_body_bytes, so that the largest bodies are always refused",
             "gateway.toml:8:16: providers.b.models[1]: `m*` stands under provider `a` too, which gets these models",
-            "gateway.toml:11:21: models.chain.targets[1]: model `old` is retired as of 2025-03-20; its replacement is `a/new`",
+            "gateway.toml:11:21: models.chain.targets[1]: model `old` is retired as of 2025-03-20; its replacement is `a/new`, so name that",
             "gateway.toml:17:15: models.gone.replacement: no provider serves `nowhere/new`, so that the retired model is asked for all the same",
         ]
     );
@@ -728,4 +728,47 @@ fn a_broken_file_is_told_before_anything_else_is_read() {
 #[test]
 fn a_missing_clients_folder_is_a_fault() {
     assert_eq!(faults("[clients]\ndir = 'absent'\n"), ["absent: no such file or folder"]);
+}
+
+#[test]
+fn what_lets_others_in_or_listen_is_warned_of() {
+    let provider = |url: &str| format!("[providers.p]\nbase_url = \"{url}\"\napi_key_env = \"KEY\"\n");
+    for (toml, told) in [
+        (
+            "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
+            "server.trusted_proxies[1]: every address",
+        ),
+        ("[server]\ntrusted_proxies = [\"::/0\"]\n", "server.trusted_proxies[0]: every address"),
+        ("[server]\ncors_origins = [\"*\"]\n", "server.cors_origins[0]: browsers may call from"),
+        (&provider("http://api.example.com/v1"), "gateway.toml:1:1: the key of provider `p`"),
+        (&provider("http://203.0.113.7/v1"), "all prompts go to 203.0.113.7 in plain text"),
+        (&provider("http://[2001:db8::1]:8000"), "all prompts go to 2001:db8::1 in plain text"),
+    ] {
+        let warnings = Setup::new(toml).env("KEY", "k").warnings();
+        assert!(warnings.iter().any(|warning| warning.contains(told)), "no `{told}`: {warnings:?}");
+    }
+    for url in [
+        "https://api.example.com/v1",
+        "http://127.0.0.1:8000/v1",
+        "http://[::1]:8000/v1",
+        "http://10.1.2.3/v1",
+        "http://[fd00::1]/v1",
+        "http://localhost:11434/v1",
+        "http://vllm:8000/v1",
+        "http://vllm.models.svc.cluster.local/v1",
+        "http://host.docker.internal:11434/v1",
+    ] {
+        assert_eq!(Setup::new(&provider(url)).env("KEY", "k").warnings(), [""; 0], "{url}");
+    }
+    let without_key = "[providers.p]\nbase_url = \"http://api.example.com/v1\"\n";
+    assert_eq!(warnings(without_key), [""; 0], "no key is sent there");
+}
+
+#[test]
+fn an_admin_token_that_can_be_guessed_is_warned_of() {
+    let told = |token| Setup::new("[providers.echo]\n").env("GATEWAY_ADMIN_TOKEN", token).warnings();
+    let short = told("chosen-by-hand");
+    assert!(short.len() == 1 && short[0].starts_with("GATEWAY_ADMIN_TOKEN: shorter than 20"), "{short:?}");
+    assert!(!short[0].contains("chosen"), "{short:?}");
+    assert_eq!(told("0123456789abcdef0123"), [""; 0]);
 }

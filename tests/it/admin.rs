@@ -191,7 +191,9 @@ async fn a_clients_numbers_are_those_of_its_limiter_also_while_a_stream_is_open(
         })
     };
     let untouched = json!({
-        "id": "ada", "name": "Ada", "disabled": false, "credentials": 1,
+        "id": "ada", "name": "Ada", "disabled": false, "credentials": [{
+            "type": "api_key", "label": null, "not_before": null, "expires_at": null, "valid": true
+        }],
         "limits": numbers(60, 40_000, 50_000, 3), "used": numbers(0, 0, 0, 0), "reserved": numbers(0, 0, 0, 0),
         "remaining": numbers(60, 40_000, 50_000, 3), "in_flight": 0,
         "tokens_today": 0, "usd_today": 0.0, "usd_this_month": 0.0, "debt": 0, "usd_debt": 0.0,

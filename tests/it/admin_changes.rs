@@ -86,6 +86,10 @@ async fn a_patch_with_anything_wrong_is_a_422_that_names_it_and_changes_nothing(
         (json!({"name": "x", "max_tokens_limit": -1}), "max_tokens_limit"),
         (json!({"budget": {"usd_per_day": 5}}), "budget.usd_per_day"),
         (json!({"allowed_models": ["a b"]}), "allowed_models[0]"),
+        // Names of nothing, which would lock the client out.
+        (json!({"allowed_endpoints": ["generate", "chat/completion"]}), "allowed_endpoints[1]"),
+        (json!({"allowed_providers": ["nope"]}), "allowed_providers[0]"),
+        (json!({"default_provider": "nope"}), "default_provider"),
         (json!({"credentials": []}), "credentials"),
         (
             json!({"client_secret_hash": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"}),
@@ -112,6 +116,36 @@ async fn a_patch_with_anything_wrong_is_a_422_that_names_it_and_changes_nothing(
     assert_eq!(patch(&gateway, "nobody", &json!({"name": "x"})).await.status, 404);
     assert_eq!(patch(&gateway, "a%20b", &json!({"name": "x"})).await.status, 404);
     assert_eq!(text(&gateway, "ada"), before);
+    gateway.ends_quiet().await;
+}
+
+/// What was wrong before is not the fault of who changes something else.
+#[tokio::test]
+async fn a_name_of_nothing_that_a_file_has_already_is_warned_of_and_keeps_no_other_change() {
+    let members = json!({"allowed_providers": ["*", "gone"]});
+    let gateway = TestGateway::at(NOWHERE).client("ada", members).start().await;
+    let endpoints = json!({"allowed_endpoints": ["files", "images/generations", "generate"]});
+    let answer = patch(&gateway, "ada", &endpoints).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let warnings = answer.json()["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 1, "{warnings}");
+    assert!(warnings[0].as_str().unwrap().contains("provider `gone` is not configured"), "{warnings}");
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn credentials_are_shown_with_their_times_and_whether_they_hold_now() {
+    let hash = format!("sha256:{}", "ab".repeat(32));
+    let over = json!({"type": "secret", "hash": hash, "label": "old", "expires_at": "2020-01-01T00:00:00Z"});
+    let early = json!({"type": "secret", "hash": hash, "not_before": "2200-01-01T00:00:00Z"});
+    let gateway = TestGateway::at(NOWHERE).client("ada", json!({"credentials": [over, early]})).start().await;
+    let answer = gateway.admin("/admin/clients/ada").await;
+    let shown = json!([
+        {"type": "secret", "label": "old", "not_before": null, "expires_at": "2020-01-01T00:00:00Z", "valid": false},
+        {"type": "secret", "label": null, "not_before": "2200-01-01T00:00:00Z", "expires_at": null, "valid": false},
+    ]);
+    assert_eq!(answer["credentials"], shown);
+    assert!(!answer.to_string().contains("abab"), "no hash is shown");
     gateway.ends_quiet().await;
 }
 
@@ -164,6 +198,9 @@ async fn what_a_new_client_cannot_be_is_told_and_nothing_is_written() {
         assert_eq!(answer.status, status, "{body}: {}", answer.text());
         assert!(answer.text().contains(told), "{body}: {}", answer.text());
     }
+    let body = json!({"id": "bob", "provider": "nobody"});
+    let told = admin(&gateway, "POST", "/admin/clients", Some(&body)).await.json();
+    assert_eq!(told["detail"][0]["loc"], json!(["body", 1, "provider"]), "{told}");
     assert_eq!(std::fs::read_dir(gateway.folder().join("clients")).unwrap().count(), 1);
     gateway.ends_quiet().await;
 }

@@ -172,7 +172,9 @@ async fn online_every_provider_is_asked_for_the_models_that_are_relied_on() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("provider `anthropic` does not list the model `claude-unheard-of`"), "{told}");
     assert!(!told.contains("does not list the model `claude-sonnet-4-5`"), "{told}");
-    assert!(told.contains("provider `locked` refuses its key: set KEY"), "{told}");
-    assert!(told.contains(&format!("provider `far` does not answer at {gone}")), "{told}");
+    let refused = "gateway.toml:5:1: provider `locked` refuses its key with status 401; renew the key in KEY";
+    assert!(told.contains(refused), "{told}");
+    let far = format!("gateway.toml:8:1: provider `far` does not answer at {gone}: Connection refused");
+    assert!(told.contains(&far), "{told}");
     assert!(!told.contains("sk-test"), "{told}");
 }

@@ -345,9 +345,12 @@ fn a_fault_elsewhere_is_told_and_keeps_no_change_from_being_made() {
     let folder = Folder::new();
     folder.done(&["client", "new", "ada"]);
     folder.write("clients/bob.json", "{\"client_id\": \"bob\", \"priority\": 0}");
-    let ran = folder.done(&["client", "disable", "ada"]);
-    assert_eq!(folder.client("ada")["disabled"], true);
-    assert!(ran.told.contains("clients/bob.json:1:34: priority"), "{}", ran.told);
+    for (command, disabled) in [("disable", true), ("enable", false)] {
+        let ran = folder.run(&["client", command, "ada"], b"");
+        assert_eq!((ran.code, &folder.client("ada")["disabled"]), (2, &json!(disabled)), "{command}");
+        assert!(ran.told.contains("clients/bob.json:1:34: priority"), "{}", ran.told);
+        assert!(ran.told.contains("in its file and not in force"), "{}", ran.told);
+    }
 }
 
 #[test]
@@ -361,19 +364,82 @@ fn a_change_says_what_is_to_be_known_of_the_client_and_of_no_other() {
     assert!(ran.told.contains("by itself within seconds"), "{}", ran.told);
 }
 
-/// On a fresh machine there is neither a configuration nor a folder for clients.
+/// On a fresh machine there is no configuration, and the folder for clients says that this is the place.
 #[test]
 fn the_first_client_needs_no_configuration_file() {
     let folder = Folder::new();
     std::fs::remove_dir_all(folder.0.join("clients")).unwrap();
     std::fs::remove_file(folder.0.join("gateway.toml")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dsp-ai-gateway"));
-    command.current_dir(&folder.0).env_clear().args(["client", "new", "ada"]);
-    let ran = given(command, b"");
+    std::fs::create_dir_all(folder.0.join("configs/clients")).unwrap();
+    let ran = given(bare(&folder, &["client", "new", "ada"]), b"");
     assert_eq!(ran.code, 0, "{}", ran.told);
     let file = std::fs::read_to_string(folder.0.join("configs/clients/ada.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     assert_eq!(file["allowed_providers"], json!(["anthropic", "echo", "gemini", "groq", "openai"]));
+}
+
+/// The program without the flags that name its files.
+fn bare(folder: &Folder, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dsp-ai-gateway"));
+    command.current_dir(&folder.0).env_clear().args(arguments);
+    command
+}
+
+#[test]
+fn in_a_folder_that_is_not_the_gateways_nothing_is_made_and_the_cure_is_told() {
+    let folder = Folder::new();
+    std::fs::remove_dir_all(folder.0.join("clients")).unwrap();
+    std::fs::remove_file(folder.0.join("gateway.toml")).unwrap();
+    for arguments in [&["client", "new", "ada"][..], &["serve", "--listen", "127.0.0.1:0"], &["check"]] {
+        let ran = given(bare(&folder, arguments), b"");
+        assert_eq!((ran.code, ran.said.as_str()), (2, ""), "{arguments:?}: {}", ran.told);
+        let below = format!("configs/gateway.toml: no such file below {}", folder.0.display());
+        assert!(ran.told.contains(&below) && ran.told.contains("--config"), "{}", ran.told);
+    }
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "nothing is made");
+}
+
+#[test]
+fn a_word_that_is_no_log_level_ends_with_2_and_the_list_of_levels() {
+    let folder = Folder::new();
+    for arguments in [&["check"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        for (variable, flag) in [(Some("LOG_LEVEL"), None), (Some("RUST_LOG"), None), (None, Some("--log"))] {
+            let flags: Vec<&str> = flag.iter().flat_map(|flag| [*flag, "inf"]).collect();
+            let mut command = command(&folder.0, &flags);
+            command.args(arguments).envs(variable.map(|name| (name, "inf")));
+            let ran = given(command, b"");
+            let fault =
+                format!("{}: `inf` is no log level; write error, warn, info", variable.or(flag).unwrap());
+            assert!(ran.code == 2 && ran.told.contains(&fault), "{arguments:?}: {} {}", ran.code, ran.told);
+        }
+    }
+    folder.write(".env", "LOG_LEVEL=bogus\n");
+    assert_eq!(folder.run(&["check"], b"").code, 2);
+    folder.write(".env", "LOG_LEVEL=warning\n");
+    folder.done(&["check"]);
+}
+
+/// As a service has it, whose environment no shell has.
+#[test]
+fn keys_are_found_in_a_named_file_of_the_environment_which_must_be_there() {
+    let folder = Folder::new();
+    folder.write("gateway.toml", "[providers.groq]\n");
+    folder.write("environment", "GROQ_API_KEY=gsk-of-the-service\n");
+    assert!(folder.done(&["check"]).told.contains("provider `groq` has no key"));
+    let told = folder.done(&["--env-file", "environment", "check"]).told;
+    assert!(!told.contains("has no key") && !told.contains("gsk-"), "{told}");
+    let ran = folder.run(&["check", "--env-file", "nowhere"], b"");
+    assert_eq!(ran.code, 2);
+    assert!(ran.told.contains("nowhere: no such file"), "{}", ran.told);
+}
+
+#[tokio::test]
+async fn usage_of_nobody_says_that_nobody_is_called_so() {
+    let folder = Folder::new();
+    folder.done(&["client", "new", "ada"]);
+    drop(Program::start(&folder.0).await);
+    assert!(folder.done(&["usage", "--client", "nobody"]).told.contains("no client is called `nobody`"));
+    assert_eq!(folder.done(&["usage", "--client", "ada"]).told, "");
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Folder {
         let name = format!("docs-{:016x}", rand::random::<u64>());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(".env"), "").unwrap();
         Self(folder)
     }
 

@@ -71,9 +71,25 @@ async fn what_happened_is_counted_in_base_units() {
     assert_eq!(value(&text, "gateway_actors", &["kind=\"RateLimiter\"", "state=\"running\""]), 2.0);
     assert_eq!(value(&text, "gateway_upstream_breaker_state", &["provider=\"openai\""]), 0.0);
     assert_eq!(value(&text, "gateway_queue_depth", &["provider=\"openai\""]), 0.0);
+    assert_eq!(value(&text, "gateway_ledger_writable", &[]), 1.0);
+    assert_eq!(value(&text, "gateway_configuration_reload_ok", &[]), 1.0);
+    assert!(!text.contains("gateway_tls_certificate_expires_seconds"), "there is no certificate");
     assert_eq!(value(&text, "gateway_build_info", &[]), 1.0);
     if cfg!(target_os = "linux") {
         assert!(value(&text, "process_resident_memory_bytes", &[]) > 1e6);
+    }
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_is_seen_until_one_takes_effect() {
+    let gateway = TestGateway::at("http://127.0.0.1:9/v1").client("ada", json!({})).start().await;
+    let reload =
+        Request::post("/admin/reload").header("authorization", &format!("Bearer {}", gateway.admin_token()));
+    for (priority, status, ok) in [(0, 422, 0.0), (1, 200, 1.0)] {
+        gateway.write_client("ada", &json!({"priority": priority}));
+        assert_eq!(gateway.ask(&reload).await.status, status);
+        assert_eq!(value(&scraped(&gateway).await, "gateway_configuration_reload_ok", &[]), ok);
     }
     gateway.ends_quiet().await;
 }
@@ -153,11 +169,12 @@ async fn every_metric_that_the_dashboard_the_alerts_and_the_manual_name_exists()
             known.extend(["_bucket", "_sum", "_count"].map(|part| format!("{name}{part}")));
         }
     }
-    // These have no series before there was such a request, or a model that rests.
+    // These have no series before there was such a request, a model that rests, or a certificate.
     let without = [
         "gateway_would_refuse_total",
         "gateway_stream_recoveries_total",
         "gateway_upstream_model_breaker_state",
+        "gateway_tls_certificate_expires_seconds",
     ];
     known.extend(without.map(str::to_owned));
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

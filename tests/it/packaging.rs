@@ -44,7 +44,7 @@ fn is_variable_of_the_program(name: &str) -> bool {
 fn settings(config: &Path) -> Settings {
     let origins = Origins {
         config: Some(config.to_path_buf()),
-        env_file: Some(PathBuf::from("/no/such/.env")),
+        env_file: Some(root().join(".env.example")),
         ignore_environment: true,
         ..Origins::default()
     };

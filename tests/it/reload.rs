@@ -67,7 +67,7 @@ async fn both_routes_reload_and_each_answers_in_its_own_shape() {
         report,
         json!({
             "generation": 3, "count": 3, "added": ["dan"], "changed": ["bob"], "removed": ["cyd"],
-            "unchanged": 1, "needs_restart": [], "warnings": report["warnings"]
+            "unchanged": 1, "settings": [], "needs_restart": [], "warnings": report["warnings"]
         })
     );
     assert_eq!(gateway.ask(&Request::post("/admin/reload")).await.status, 401);
@@ -241,8 +241,20 @@ async fn what_needs_a_restart_is_named_and_everything_else_holds() {
     replace(&gateway.folder().join(".env"), "TEST_KEY=k\nGATEWAY_ADMIN_TOKEN=another-token-0123456789\n");
     let report = reloaded(&gateway).await;
     assert_eq!(report["needs_restart"], json!(["server.max_in_flight", "ledger", "GATEWAY_ADMIN_TOKEN"]));
+    assert_eq!(report["settings"], json!(["server", "ledger", "GATEWAY_ADMIN_TOKEN"]));
     assert_eq!(gateway.chat("ada", &"long ".repeat(100)).await.status, 413, "a new bound holds at once");
-    assert_eq!(admin_reload(&gateway).await.status, 200, "the old token is still the one");
+    let again = reloaded(&gateway).await;
+    assert_eq!(again["needs_restart"], report["needs_restart"], "the old token is still the one");
+    assert_eq!(again["settings"], json!([]), "and nothing has changed since");
+
+    edit_toml(&gateway, |toml| toml.replace("keep_days = 3", "keep_days = \"three\""));
+    assert_eq!(admin_reload(&gateway).await.status, 422);
+    let waiting = gateway.admin("/admin/health").await["last_reload"]["needs_restart"].clone();
+    assert_eq!(waiting, report["needs_restart"], "a reload that fails takes nothing back");
+
+    edit_toml(&gateway, |toml| toml.replace("[ledger]\nkeep_days = \"three\"\n", ""));
+    let back = reloaded(&gateway).await;
+    assert_eq!(back["needs_restart"], json!(["server.max_in_flight", "GATEWAY_ADMIN_TOKEN"]));
     gateway.ends_quiet().await;
 }
 
@@ -407,6 +419,30 @@ async fn sighup_reloads_without_one_failed_request_and_a_broken_file_changes_not
     let mut connection = program.connect().await;
     while program.ask(&chat("bob")).await.status != 200 {
         assert_eq!(connection.ask(&chat("ada")).await.status, 200);
+    }
+
+    let told = |program: &mut Program, words: &[&str]| {
+        program.log().lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    };
+    let reloaded = ["configuration reloaded", "by=\"SIGHUP\"", "added=\"bob\"", "generation=2"];
+    assert_eq!(told(&mut program, &reloaded), 1, "{}", program.log());
+
+    gateway_testkit::test_gateway::write_client(folder.path(), "bob", &json!({"nam": "Robert"}));
+    let toml = std::fs::read_to_string(folder.path().join("gateway.toml")).unwrap();
+    replace(&folder.path().join("gateway.toml"), &format!("{toml}\n[ledger]\nkeep_days = 3\n"));
+    for generation in 3..=4 {
+        program.signal("HUP");
+        let next = format!("generation={generation}");
+        program.until("the reload", |program| told(program, &["configuration reloaded", &next]) == 1).await;
+    }
+    let changed = ["generation=3", "changed=\"bob\"", "settings=\"ledger\""];
+    assert_eq!(told(&mut program, &changed), 1, "{}", program.log());
+    for new in [
+        ["WARN", "bob.json:1:", "nam: unknown member"],
+        ["WARN", "only after a restart", "settings=\"ledger\""],
+    ] {
+        program.until("the warning", |program| told(program, &new) > 0).await;
+        assert_eq!(told(&mut program, &new), 1, "once, and not at each reload: {}", program.log());
     }
 
     replace(&clients.join("cyd.json"), "{");

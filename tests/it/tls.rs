@@ -229,6 +229,26 @@ async fn a_broken_pair_changes_nothing_and_is_named() {
 }
 
 #[tokio::test]
+async fn the_metrics_say_when_the_certificate_that_is_shown_ends() {
+    let (upstream, old, new) = (FakeUpstream::start().await, Pair::until(2200), Pair::until(2201));
+    let (folder, builder) = with_pair(&upstream, &old, "");
+    let gateway = builder.start().await;
+    let ends = async |pair: &Pair| {
+        let stream = connect(gateway.address(), &[pair], "http/1.1").await.unwrap();
+        let request = Request::get("https://localhost/metrics").header("host", "localhost");
+        let text = text(over_http1(stream, request.body(Full::default()).unwrap()).await).await;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("gateway_tls_certificate_expires_seconds "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(ends(&old).await, 7_258_118_400, "2200-01-01T00:00:00Z");
+    new.write(folder.path());
+    assert_eq!(reload(&gateway, &old).await.0, 200);
+    assert_eq!(ends(&new).await, 7_258_118_400 + 365 * 24 * 60 * 60);
+    gateway.ends_quiet().await;
+}
+
+#[tokio::test]
 async fn a_pair_that_is_replaced_counts_by_itself() {
     let (upstream, old, new) = (FakeUpstream::start().await, Pair::new(), Pair::new());
     let (folder, builder) = with_pair(&upstream, &old, "");

@@ -24,6 +24,7 @@ use crate::config::{Document, Faults, Problem, Report, Section, values};
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::respond;
+use crate::settings::Settings;
 
 use super::clients;
 
@@ -41,6 +42,7 @@ pub(super) async fn reload(front: &Arc<Front>, author: Author) -> Result<Value, 
         "changed": ids(&report.clients.changed),
         "removed": ids(&report.clients.removed),
         "unchanged": report.clients.unchanged,
+        "settings": report.settings,
         "needs_restart": report.needs_restart,
         "warnings": report.warnings,
     }))
@@ -48,7 +50,8 @@ pub(super) async fn reload(front: &Arc<Front>, author: Author) -> Result<Value, 
 
 /// Makes a client; its credentials are seen here and never again.
 pub(super) async fn new(front: &Arc<Front>, author: Author, body: &BufferedBody) -> Result<Response, Fault> {
-    let new = read(body, new_client)?;
+    let live = front.live.load_full();
+    let new = read(body, |body, report| new_client(body, &live.settings, report))?;
     let id = new.id.clone();
     let issued = changed(front, &author, move |files, now| files.create(&new, now)).await?;
     let (status, mut shown) = in_force(front, author).await;
@@ -197,7 +200,7 @@ fn read<T>(
     Ok(asked.ok_or_else(|| Document::fault_of_request(Problem::Empty))?)
 }
 
-fn new_client(body: &mut Section<'_>, report: &mut Report) -> Option<NewClient> {
+fn new_client(body: &mut Section<'_>, settings: &Settings, report: &mut Report) -> Option<NewClient> {
     let id = body.get("id", clients_dir::client_id, report);
     if !body.has("id") {
         let expected = "the new client's id, 1 to 64 of A-Z a-z 0-9 . _ -";
@@ -205,6 +208,9 @@ fn new_client(body: &mut Section<'_>, report: &mut Report) -> Option<NewClient> 
     }
     let name = body.get("name", values::text, report);
     let provider = body.get("provider", values::name, report);
+    if let Some(provider) = provider.as_deref().filter(|name| !settings.providers.contains_key(*name)) {
+        body.fault("provider", settings.unknown_provider(provider), report);
+    }
     let model = body.get("model", values::model_name, report);
     Some(NewClient { id: id?, name, provider, model })
 }

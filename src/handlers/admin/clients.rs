@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use gateway_actors::Client;
 use gateway_limits::Meter;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::client_members::members;
+use crate::client_members::{credentials, members};
 use crate::fault::Fault;
 use crate::front::Front;
 use crate::trail::usd;
@@ -26,6 +27,7 @@ pub(super) async fn clients(front: &Front) -> Result<Value, Fault> {
 /// One client and the state of its limits.
 pub(in crate::handlers) async fn client(front: &Front, client: &Client) -> Result<Value, Fault> {
     let view = front.gateway.inspect(client.id.clone()).await?;
+    let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
     let amounts = |amount: fn(&Meter) -> u64| {
         let named = view.meters().map(|meter| {
             let amount = amount(&meter);
@@ -38,7 +40,7 @@ pub(in crate::handlers) async fn client(front: &Front, client: &Client) -> Resul
         "id": client.id.as_str(),
         "name": client.name,
         "disabled": client.disabled,
-        "credentials": client.credentials.len(),
+        "credentials": credentials(client, now_ms),
         "limits": amounts(|meter| meter.max),
         "used": amounts(|meter| meter.used),
         "reserved": amounts(|meter| meter.reserved),
