@@ -54,7 +54,7 @@ impl Fault {
             Self::NotServed { provider, endpoint } => {
                 facts.named("provider", provider).word("endpoint", endpoint)
             }
-            Self::NoProviderFor { what } | Self::NotUnderBudget { what } | Self::KeptApart { what, .. } => {
+            Self::NoProviderFor { what } | Self::NotUnderLimit { what, .. } | Self::KeptApart { what, .. } => {
                 facts.word("of", what)
             }
             Self::BatchLine { line, fault } => {
