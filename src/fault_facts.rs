@@ -54,9 +54,9 @@ impl Fault {
             Self::NotServed { provider, endpoint } => {
                 facts.named("provider", provider).word("endpoint", endpoint)
             }
-            Self::NoProviderFor { what } | Self::NotUnderLimit { what, .. } | Self::KeptApart { what, .. } => {
-                facts.word("of", what)
-            }
+            Self::NoProviderFor { what }
+            | Self::NotUnderLimit { what, .. }
+            | Self::KeptApart { what, .. } => facts.word("of", what),
             Self::BatchLine { line, fault } => {
                 fault.own_facts().number("line", *line).word("line_why", fault.word())
             }

@@ -477,6 +477,7 @@ fn a_call_that_goes_on_without_its_client_frees_its_slot_and_keeps_what_it_reser
     assert_eq!((view.in_flight, view.tokens_today), (0, 60));
 }
 
+#[test]
 fn a_call_of_unknown_size_reserves_what_is_left_and_the_next_one_waits() {
     let limits = Limits { tokens_per_day: Some(1_000), usd_per_month: Some(50), ..Limits::default() };
     let mut account = Account::new(limits);

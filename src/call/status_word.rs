@@ -26,9 +26,9 @@ pub(super) fn of(status: StatusCode) -> &'static str {
         503 => "status 503",
         504 => "status 504",
         529 => "status 529",
-        300..=399 => "status 3xx",
-        400..=499 => "status 4xx",
-        500..=599 => "status 5xx",
+        _ if status.is_redirection() => "status 3xx",
+        _ if status.is_client_error() => "status 4xx",
+        _ if status.is_server_error() => "status 5xx",
         _ => "status",
     }
 }

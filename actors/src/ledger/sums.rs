@@ -24,7 +24,7 @@ use crate::job::Target;
 const SUM_MAX: u64 = i64::MAX as u64;
 
 /// Models of one provider that have sums of their own, per client and day: whoever may ask for any model can make names
-/// up, and sums never go. Ten times as many as most clients use.
+/// up, and sums never go. As many as have metrics of their own.
 pub(super) const MODELS_MAX: u32 = 200;
 
 /// What stands for the models beyond them. No model has such a name.
