@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use gateway_actors::Secret;
+use gateway_actors::ledger::private;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -46,7 +47,7 @@ impl AdminToken {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // 256 bits, as hex.
                 let token: String = rand::random::<[u8; 32]>().iter().map(|b| format!("{b:02x}")).collect();
-                std::fs::create_dir_all(data_dir)?;
+                private::make_folder(data_dir)?;
                 write_private(&file, &token)?;
                 tracing::info!(file = %file.display(), "an admin token was made and is in this file");
                 Ok(Self::of(&token))
@@ -71,9 +72,5 @@ impl AdminToken {
 
 /// Makes a file that only its owner can read.
 fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(format!("{text}\n").as_bytes())
+    private::new_file().write(true).create_new(true).open(file)?.write_all(format!("{text}\n").as_bytes())
 }

@@ -8,12 +8,13 @@
 //! Fails    with an [`AuditFault`], and then the change that was to be recorded is not made. An entry that was
 //!          written in part stays as a line that is no JSON; the next one begins on a line of its own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use gateway_actors::ClientId;
+use gateway_actors::ledger::private;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -259,14 +260,12 @@ impl AuditLog {
     }
 
     fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
+        let mut options = private::new_file();
         options.read(true).append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let opened = match options.open(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = self.file.parent().unwrap_or(Path::new(""));
-                std::fs::create_dir_all(folder)?;
+                private::make_folder(folder)?;
                 give_to_owner_above(folder);
                 options.open(&self.file)
             }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::Parser;
 use dsp_ai_gateway::audit::Author;
 use dsp_ai_gateway::cli::{Cli, Command, LogFormat, ServeFlags};
-use dsp_ai_gateway::commands::{self, FAILED, say, tell, unusable};
+use dsp_ai_gateway::commands::{self, FAILED, UNUSABLE, say, tell};
+use dsp_ai_gateway::config::Faults;
 use dsp_ai_gateway::front::Front;
 use dsp_ai_gateway::reload::Origins;
 use dsp_ai_gateway::{Gateway, log_level, openapi};
@@ -38,13 +39,18 @@ fn main() -> ExitCode {
 fn serve(cli: &Cli) -> ExitCode {
     let origins = cli.origins();
     let flags = cli.serve_flags();
+    let format = flags.log_format.unwrap_or(LogFormat::Text);
+    let unusable = |faults: Faults| {
+        faults.iter().for_each(|fault| tell_end(format, fault));
+        ExitCode::from(UNUSABLE)
+    };
     match log_level::filter(flags.log.as_deref(), &origins) {
         Ok(filter) => start_logging(filter, &flags),
-        Err(faults) => return unusable(&faults),
+        Err(faults) => return unusable(faults),
     }
     let loaded = match origins.load() {
         Ok(loaded) => loaded,
-        Err(faults) => return unusable(&faults),
+        Err(faults) => return unusable(faults),
     };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -56,20 +62,29 @@ fn serve(cli: &Cli) -> ExitCode {
     let served = match runtime {
         Ok(runtime) => runtime.block_on(run(loaded, origins)),
         Err(error) => {
-            tell(format_args!("the runtime did not start: {error}"));
+            tell_end(format, format_args!("the runtime did not start: {error}"));
             return ExitCode::from(FAILED);
         }
     };
     match served {
         Ok(Ended::Stopped) => ExitCode::SUCCESS,
         Ok(Ended::Escalated) => {
-            tell("the supervision tree gave up; see the log");
+            tell_end(format, "the supervision tree gave up; see the log");
             ExitCode::from(FAILED)
         }
         Err(error) => {
-            tell(error);
+            tell_end(format, error);
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// Tells why the gateway ends: people in a line as it is, and a program that reads JSON in JSON, unless nothing is to be
+/// logged.
+fn tell_end(format: LogFormat, fault: impl std::fmt::Display) {
+    match format {
+        LogFormat::Json if tracing::enabled!(tracing::Level::ERROR) => tracing::error!("{fault}"),
+        LogFormat::Json | LogFormat::Text => tell(fault),
     }
 }
 
@@ -77,11 +92,18 @@ async fn run(
     loaded: dsp_ai_gateway::settings::Loaded,
     origins: Origins,
 ) -> Result<Ended, dsp_ai_gateway::StartFault> {
+    let config = loaded.settings.config_path.display().to_string();
     let running = Gateway::start(loaded, origins).await?;
     // Handled from before the line is out: whoever reads it may signal at once.
     let stop = stop_signal(Arc::clone(running.front()));
-    say(&format!("listening on {}", running.url()));
-    Ok(running.serve_until(stop).await)
+    let url = running.url();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), url, config, "started");
+    say(&format!("listening on {url}"));
+    let ended = running.serve_until(stop).await;
+    if matches!(ended, Ended::Stopped) {
+        tracing::info!("stopped");
+    }
+    Ok(ended)
 }
 
 /// Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. SIGHUP reloads meanwhile.
@@ -94,18 +116,18 @@ fn stop_signal(front: Arc<Front>) -> impl Future<Output = ()> {
             tracing::error!("signals cannot be handled; stop the process by a kill");
             return std::future::pending().await;
         };
-        loop {
+        let signal = loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
                 _ = hangup.recv() => {
                     let front = Arc::clone(&front);
                     // What a reload says is in the log.
                     tokio::spawn(async move { front.reloader.reload(&front, Author::Signal).await });
                 }
             }
-        }
-        tracing::info!("stopping; a second signal ends at once");
+        };
+        tracing::info!(signal, "stopping; a second signal ends at once");
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -122,7 +144,7 @@ async fn stop_signal(_front: Arc<Front>) {
     if tokio::signal::ctrl_c().await.is_err() {
         return std::future::pending().await;
     }
-    tracing::info!("stopping; a second Ctrl+C ends at once");
+    tracing::info!(signal = "Ctrl+C", "stopping; a second one ends at once");
     tokio::spawn(async {
         let _ = tokio::signal::ctrl_c().await;
         std::process::exit(i32::from(FAILED));

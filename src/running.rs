@@ -90,8 +90,8 @@ fn cure_of_listening(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "is another program using it?",
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 are the superuser's: take a higher one, or have the service manager give the right, as \
-             AmbientCapabilities=CAP_NET_BIND_SERVICE does in a unit of systemd"
+            "ports below 1024 are the superuser's: take a higher one, or have systemd open it and hand it over, as \
+             dsp-ai-gateway.socket does"
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no such address; 0.0.0.0 or [::] listens on all that it has"

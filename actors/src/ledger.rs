@@ -17,6 +17,7 @@ mod fault;
 mod journal;
 mod lock;
 mod mark;
+pub mod private;
 mod query;
 mod recovery;
 mod retention;

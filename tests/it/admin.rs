@@ -388,7 +388,7 @@ async fn providers_show_their_keys_with_calls_in_flight_answers_and_failures() {
     assert_eq!((&key["in_flight"], &key["failed"]), (&json!(0), &json!(1)), "{key}");
     assert_eq!(
         (&key["last_failure"]["what"], &key["consecutive_failures"]),
-        (&json!("status"), &json!(1)),
+        (&json!("status 500"), &json!(1)),
         "{key}"
     );
     upstream.script(Reply::error(400));

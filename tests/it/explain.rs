@@ -1,6 +1,7 @@
 //! Why a request was answered so: its trail, the list of the last requests, and the live view.
 
 mod dropped;
+mod refused;
 
 use gateway_testkit::events::Event;
 use gateway_testkit::raw_client::Request;
@@ -148,7 +149,7 @@ async fn a_failover_is_told_with_its_reason_and_who_was_asked_next() {
     assert_eq!(after_asked, expected, "{trail:#}");
     let failures = trail["steps"].as_array().unwrap().iter().filter(|step| step["step"] == "attempt_failed");
     let told: Vec<_> = failures.map(|step| (&step["what"], &step["status"])).collect();
-    assert_eq!(told, [(&json!("status"), &json!(500)); 2]);
+    assert_eq!(told, [(&json!("status 500"), &json!(500)); 2]);
     assert_eq!((&trail["model"], &trail["upstream_model"]), (&json!("chain"), &json!("gpt-b")));
     assert_eq!(trail["attempts"], 3);
     gateway.ends_quiet().await;

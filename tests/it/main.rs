@@ -34,6 +34,7 @@ mod metrics;
 mod midstream;
 mod models;
 mod nothing_leaks;
+mod operators;
 mod packaging;
 mod passthrough;
 mod program;

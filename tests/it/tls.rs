@@ -268,7 +268,26 @@ async fn plain_http_on_the_tls_port_is_told_so() {
     let answer = client.ask(&Raw::get("/health")).await;
     assert_eq!((answer.status, &*answer.text()), (400, "this port speaks TLS; use https:// here\n"));
     assert_eq!(client.closed().await, Closed::Properly);
+    let url = format!("http://{}", gateway.address());
+    let mut probe = command(&gateway.folder(), &["health", "--url", &url]);
+    let asked = tokio::task::spawn_blocking(move || probe.output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&asked.stderr);
+    assert!(told.contains(&format!("speaks TLS: ask it at https://{}", gateway.address())), "{told}");
     gateway.ends_quiet().await;
+}
+
+#[tokio::test]
+async fn an_upstream_whose_certificate_is_not_trusted_is_told_of_so() {
+    let (upstream, pair) = (FakeUpstream::start().await, Pair::new());
+    let (_folder, builder) = with_pair(&upstream, &pair, "");
+    let over_tls = builder.start().await;
+    let gateway =
+        TestGateway::at(&format!("https://{}/v1", over_tls.address())).client("ada", json!({})).start().await;
+    assert_eq!(gateway.chat("ada", "hi").await.status, 502);
+    let providers = gateway.admin("/admin/providers").await;
+    assert!(providers.to_string().contains("\"what\":\"certificate\""), "{providers}");
+    gateway.ends_quiet().await;
+    over_tls.ends_quiet().await;
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@
 //! Fails    with [`StoreFault::InUse`] when another process has it. `sqlite3` and readers of usage do not ask
 //!          for it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
 use super::fault::StoreFault;
+use super::private;
 
 /// The right to write one ledger.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl Lock {
     /// Takes the lock at `path` of the ledger at `ledger`; does not wait.
     pub(super) fn take(path: &Path, ledger: &Path) -> Result<Self, StoreFault> {
         let unusable = |source| StoreFault::Beside { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
+        let mut file = private::new_file()
             .read(true)
             .write(true)
             .create(true)

@@ -14,11 +14,12 @@
 //! have survived. So it also tells the machine's boot, and up to which change a checkpoint has everything on the
 //! disk: within these limits a loss is what that setting allows, and a warning.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::fault::StoreFault;
+use super::private;
 use super::store::Durability;
 
 /// Where Linux tells one boot from another.
@@ -64,7 +65,7 @@ impl Mark {
 
     fn open_at_boot(path: &Path, durability: Durability, boot: String) -> Result<Self, StoreFault> {
         let unusable = |source| StoreFault::Beside { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
+        let mut file = private::new_file()
             .read(true)
             .write(true)
             .create(true)

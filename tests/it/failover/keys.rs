@@ -78,7 +78,7 @@ async fn a_key_that_is_refused_is_set_aside_and_reported_and_the_others_serve() 
     let report = pair.gateway.admin("/admin/providers").await;
     let provider = report["providers"].as_array().unwrap().iter().find(|it| it["name"] == "first").unwrap();
     let told = provider["keys"].as_array().unwrap().iter().find(|key| key["name"] == "stale").unwrap();
-    assert_eq!((&told["failed"], &told["last_failure"]["what"]), (&1.into(), &"status".into()), "{told}");
+    assert_eq!((&told["failed"], &told["last_failure"]["what"]), (&1.into(), &"status 401".into()), "{told}");
     assert!(!report.to_string().contains("sk-stale"), "no key is shown");
     pair.ends().await;
 }

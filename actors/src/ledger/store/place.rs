@@ -17,6 +17,7 @@ use super::{Durability, Head, Held, StoreSettings};
 use crate::ledger::fault::StoreFault;
 use crate::ledger::lock::Lock;
 use crate::ledger::mark::Mark;
+use crate::ledger::private;
 use crate::ledger::recovery;
 use crate::ledger::schema::{self, Kind, MIGRATIONS};
 
@@ -57,7 +58,7 @@ impl Place {
         let path = &settings.path;
         if let Some(folder) = path.parent() {
             let unusable = |source| StoreFault::Beside { path: folder.to_owned(), source };
-            std::fs::create_dir_all(folder).map_err(unusable)?;
+            private::make_folder(folder).map_err(unusable)?;
         }
         let lock = Lock::take(&beside(path, ".lock"), path)?;
         let mark = Mark::open(&beside(path, ".mark"), settings.durability)?;
@@ -82,6 +83,11 @@ impl Place {
         let path = &self.settings.path;
         if !is_new && is_absent(path) {
             return Err(StoreFault::Missing { path: path.clone(), mark: beside(path, ".mark") });
+        }
+        if is_new {
+            // SQLite would let all of the machine read it; what it puts beside the file has the file's rights.
+            let made = private::new_file().write(true).create(true).truncate(false).open(path);
+            made.map_err(|source| StoreFault::Beside { path: path.clone(), source })?;
         }
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, is_new);
