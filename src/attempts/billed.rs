@@ -82,6 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::upstream::NoConnection;
 
     fn usage(input: u64, output: u64) -> Usage {
         Usage { input, output, ..Usage::default() }
@@ -104,7 +105,7 @@ mod tests {
         let nothing = Seen::default();
         assert_eq!(nothing.billed(&silent(Clock::FirstToken), 30), (usage(30, 0), Grade::Estimated));
         assert_eq!(nothing.billed(&silent(Clock::Connect), 30), (Usage::default(), Grade::Counted));
-        let refused = UpstreamFault::Wire(WireFault::Unreachable);
+        let refused = UpstreamFault::Wire(WireFault::Unreachable(NoConnection::Refused));
         assert_eq!(nothing.billed(&refused, 30), (Usage::default(), Grade::Counted));
     }
 }

@@ -26,9 +26,11 @@ pub(super) fn of(status: StatusCode) -> &'static str {
         503 => "status 503",
         504 => "status 504",
         529 => "status 529",
-        300..=399 => "status 3xx",
-        400..=499 => "status 4xx",
-        500..=599 => "status 5xx",
-        _ => "status",
+        other => match other / 100 {
+            3 => "status 3xx",
+            4 => "status 4xx",
+            5 => "status 5xx",
+            _ => "status",
+        },
     }
 }
