@@ -282,3 +282,13 @@ impl Exporter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_logged_without_what_may_be_secret() {
+        assert_eq!(shown("https://user:secret@host:4318/otlp?key=secret"), "https://host:4318/otlp");
+    }
+}

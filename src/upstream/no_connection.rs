@@ -125,3 +125,27 @@ impl Service<Name> for Resolver {
         self.0.call(name).map_err(NoAddress)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_found_in_the_errors_chain_and_inside_an_error_of_the_system() {
+        let of = |error: io::Error| NoConnection::of(&error).as_str();
+        let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
+        assert_eq!(of(io::Error::new(io::ErrorKind::InvalidData, expired)), "certificate");
+        assert_eq!(of(io::Error::other(rustls::Error::HandshakeNotComplete)), "tls");
+        assert_eq!(of(io::Error::other(NoAddress(io::ErrorKind::Other.into()))), "dns");
+        for (kind, word) in [
+            (io::ErrorKind::ConnectionRefused, "refused"),
+            (io::ErrorKind::NetworkUnreachable, "unroutable"),
+            (io::ErrorKind::HostUnreachable, "unroutable"),
+            (io::ErrorKind::ConnectionReset, "reset"),
+            (io::ErrorKind::PermissionDenied, "unreachable"),
+        ] {
+            assert_eq!(of(kind.into()), word, "{kind}");
+            assert_eq!(of(io::Error::new(kind, "in words")), word, "{kind}");
+        }
+    }
+}
