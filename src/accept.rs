@@ -140,8 +140,7 @@ pub async fn serve<S, B>(
     };
     let mut shortage = Shortage::default();
     loop {
-        let current = settings().bounded();
-        let full = connections.len() >= current.max_connections;
+        let full = connections.len() >= settings().bounded().max_connections;
         if full {
             shortage.warn(&"max_connections reached");
         }
@@ -156,7 +155,8 @@ pub async fn serve<S, B>(
             accepted = door.accept(), if !full => accepted,
         };
         match accepted {
-            Ok(accepted) => spawn(&mut connections, accepted, current),
+            // A reload may have come while nobody connected: a new certificate counts from its next connection on.
+            Ok(accepted) => spawn(&mut connections, accepted, settings().bounded()),
             Err(error) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "a client left before it was accepted");
             }

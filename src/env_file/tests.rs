@@ -51,9 +51,11 @@ fn a_name_may_begin_like_export() {
 }
 
 #[test]
-fn a_missing_file_is_an_empty_one() {
+fn a_missing_file_is_an_empty_one_unless_it_was_named() {
     let folder = TestFolder::new();
-    assert_eq!(EnvFile::read(&folder.path().join(".env")).unwrap(), EnvFile::default());
+    let missing = folder.path().join(".env");
+    assert_eq!(EnvFile::read_if_there(&missing).unwrap(), EnvFile::default());
+    assert_eq!(folder.lines(&EnvFile::read(&missing).unwrap_err()), [".env: no such file or folder"]);
 }
 
 #[test]
