@@ -324,7 +324,8 @@ fn every_link_in_the_documents_leads_somewhere() {
                 continue;
             }
             let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
-            let path = document.path.parent().unwrap().join(file);
+            let folder = document.path.parent().unwrap();
+            let path = if file.is_empty() { document.path.clone() } else { folder.join(file) };
             assert!(path.exists(), "{}: no {target}", document.name());
             let text = || std::fs::read_to_string(&path).unwrap();
             assert!(heading.is_empty() || has_heading(&text(), heading), "{}: no {target}", document.name());

@@ -160,7 +160,9 @@ async fn rows_are_told_apart_by_the_columns_asked_for_and_taken_from_the_days_as
     assert_eq!(rows(&["--from", "today", "--by", "client"]), ["ada 2", "bob 1"]);
     assert_eq!(rows(&["--from", &before, "--to", &before, "--by", "client"]), ["ada 2", "bob 1"]);
     assert_eq!(rows(&["--to", "yesterday"]), [""; 0]);
-    assert_eq!(rows(&["--client", "nobody"]), [""; 0]);
+    let nobody = usage(folder.as_ref(), &["--client", "nobody"]);
+    assert_eq!(nobody.code, 0);
+    assert!(nobody.told.contains("no client is called `nobody`"), "{}", nobody.told);
     let nothing = said(folder.as_ref(), &["--to", "yesterday"]);
     assert_eq!(nothing, "client  model  requests  tokens   USD\ntotal                 0       0  0.00\n");
 }
