@@ -16,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::BoxError;
 use super::phase::SharedActivity;
 use super::stream::OWED_SINCE;
 use crate::trail::Trail;
@@ -76,6 +77,9 @@ impl Drop for InFlight {
 /// The service's answer, counted as in flight until it is dropped; empty for a HEAD request.
 pub(super) struct AnswerBody<B> {
     body: Option<B>,
+    /// Why it breaks off, which is said at the next poll: hyper closes the connection at once, and what it has been
+    /// given before, the head of the answer included, would not leave with it.
+    broken: Option<BoxError>,
     http2: bool,
     _in_flight: InFlight,
     _trail: Option<Trail>,
@@ -84,18 +88,21 @@ pub(super) struct AnswerBody<B> {
 impl<B> AnswerBody<B> {
     /// `None` is the body of an answer that has none. The request's trail ends with the answer.
     pub(super) fn new(body: Option<B>, http2: bool, in_flight: InFlight, trail: Option<Trail>) -> Self {
-        Self { body, http2, _in_flight: in_flight, _trail: trail }
+        Self { body, broken: None, http2, _in_flight: in_flight, _trail: trail }
     }
 }
 
-impl<B: Body + Unpin> Body for AnswerBody<B> {
+impl<B: Body<Error: Into<BoxError>> + Unpin> Body for AnswerBody<B> {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(why) = self.broken.take() {
+            return Poll::Ready(Some(Err(why)));
+        }
         let http2 = self.http2;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
@@ -103,7 +110,15 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
         if http2 {
             owed_by_the_client(None);
         }
-        let frame = ready!(Pin::new(body).poll_frame(cx));
+        let frame = match ready!(Pin::new(body).poll_frame(cx)) {
+            Some(Err(why)) => {
+                self.broken = Some(why.into());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(Ok(frame)) => Some(Ok(frame)),
+            None => None,
+        };
         if http2 && frame.is_some() {
             owed_by_the_client(Some(Instant::now()));
         }
