@@ -75,6 +75,18 @@ async function liveSays(page, ...events) {
   });
 }
 
+/** What a page shows follows what it heard a moment ago. */
+async function eventually(holds) {
+  for (const until = Date.now() + PATIENCE_MS; ;) {
+    try {
+      return await holds();
+    } catch (fault) {
+      if (Date.now() > until) throw fault;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
 async function chat(role, model = "gpt-5.4-nano") {
   return fetch(`${GATEWAY_URL}/v1/chat/completions`, {
     method: "POST",
@@ -90,19 +102,19 @@ const card = (page, id) => page.locator("#client-cards article").filter({ hasTex
 
 test("a wrong token is told, and the right one opens the page and is kept nowhere", async () => {
   await opened(async (page, { context }) => {
-    assert.equal(await page.locator("#signed-in").isVisible(), false);
+    await eventually(async () => assert.equal(await page.locator("#signed-in").isVisible(), false));
     await page.getByLabel("Admin token").fill("wörter");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText("That is no token").waitFor();
     await signIn(page);
-    assert.equal(await page.getByLabel("Admin token").inputValue(), "");
+    await eventually(async () => assert.equal(await page.getByLabel("Admin token").inputValue(), ""));
     const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]));
     const html = await page.content();
     assert.ok(!kept.includes(TOKEN) && !html.includes(TOKEN));
     assert.deepEqual(await context.cookies(), []);
     await page.getByRole("button", { name: "Sign out" }).click();
-    assert.equal(await page.locator("#signed-in").isVisible(), false);
-    assert.equal(await page.locator("#actors tr").count() + await page.locator("#feed tr").count(), 0);
+    await eventually(async () => assert.equal(await page.locator("#signed-in").isVisible(), false));
+    await eventually(async () => assert.equal(await page.locator("#actors tr").count() + await page.locator("#feed tr").count(), 0));
   }, { isSignedIn: false });
 });
 
@@ -121,12 +133,12 @@ test("a request appears as it ends, and its decisions are shown", async () => {
     assert.equal((await chat("openai-only")).status, 200);
     assert.equal((await chat("mini-only")).status, 403);
     await page.locator("#feed tr").filter({ hasText: `${CLIENT_PREFIX}-openai-only` }).waitFor();
-    assert.equal(await page.locator("#feed tr").count(), 1, "the filter holds for what comes");
-    assert.match(await page.locator("#announced").textContent(), /openai-only.*status 200/);
+    await eventually(async () => assert.equal(await page.locator("#feed tr").count(), 1, "the filter holds for what comes"));
+    await eventually(async () => assert.match(await page.locator("#announced").textContent(), /openai-only.*status 200/));
     await page.locator("#feed button").click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("admitted").waitFor();
-    assert.ok(await dialog.locator("li").count() > 5);
+    await eventually(async () => assert.ok(await dialog.locator("li").count() > 5));
     assert.ok(!(await page.content()).includes(PROMPT));
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
@@ -143,11 +155,11 @@ test("the tree, the providers and the clients are shown as they are", async () =
     await panel(page, "Providers");
     const openai = page.locator("#provider-cards article").filter({ has: page.getByRole("heading", { name: "openai", exact: true }) });
     await openai.getByText("gpt-5.4-nano", { exact: true }).waitFor();
-    assert.match(await openai.textContent(), /Breakerclosed/);
+    await eventually(async () => assert.match(await openai.textContent(), /Breakerclosed/));
     await panel(page, "Clients");
     const metered = card(page, `${CLIENT_PREFIX}-metered`);
     await metered.getByText("1 of 600").waitFor();
-    assert.ok(Number(await metered.locator("rect.used").first().getAttribute("width")) > 0);
+    await eventually(async () => assert.ok(Number(await metered.locator("rect.used").first().getAttribute("width")) > 0));
     await page.getByLabel("Find a client").fill(`${CLIENT_PREFIX}-metered`);
     await page.waitForFunction(() => document.querySelectorAll("#client-cards article").length === 1);
   });
@@ -158,14 +170,14 @@ test("tabs are walked by arrows, and only one is in the order of the Tab key", a
     const selected = () => page.locator("[role=tab][aria-selected=true]").textContent();
     await page.getByRole("tab", { name: "Requests" }).focus();
     await page.keyboard.press("ArrowRight");
-    assert.equal(await selected(), "Clients");
+    await eventually(async () => assert.equal(await selected(), "Clients"));
     await page.keyboard.press("End");
-    assert.equal(await selected(), "Health");
+    await eventually(async () => assert.equal(await selected(), "Health"));
     await page.getByText("generation").waitFor();
     await page.keyboard.press("ArrowRight");
-    assert.equal(await selected(), "Requests");
-    assert.equal(await page.locator("[role=tab][tabindex='-1']").count(), 5);
-    assert.equal(await page.locator(":focus").getAttribute("id"), "tab-requests");
+    await eventually(async () => assert.equal(await selected(), "Requests"));
+    await eventually(async () => assert.equal(await page.locator("[role=tab][tabindex='-1']").count(), 5));
+    await eventually(async () => assert.equal(await page.locator(":focus").getAttribute("id"), "tab-requests"));
     const unnamed = await page.evaluate(() => [...document.querySelectorAll("input")].filter((input) => !input.labels.length).length);
     assert.equal(unnamed, 0);
   });
@@ -193,7 +205,7 @@ test("credentials are rotated once that is confirmed, and shown once", async () 
     const models = await fetch(`${GATEWAY_URL}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
     assert.equal(models.status, 200);
     await dialog.getByRole("button", { name: "Close" }).click();
-    assert.ok(!(await page.content()).includes(key));
+    await eventually(async () => assert.ok(!(await page.content()).includes(key)));
   }, { refusal: "status of 422" });
 });
 
@@ -207,7 +219,7 @@ test("a client is disabled and enabled again", async () => {
       await dialog.getByRole("button", { name: verb }).click();
       await dialog.getByRole("button", { name: "Close" }).click();
       assert.equal((await chat("capped")).status, status);
-      assert.equal(await card(page, id).getByText("disabled").count(), verb === "Disable" ? 1 : 0);
+      await eventually(async () => assert.equal(await card(page, id).getByText("disabled").count(), verb === "Disable" ? 1 : 0));
     }
   });
 });
@@ -222,7 +234,7 @@ test("the configuration is reloaded once that is confirmed, and spend is drawn",
     await chat("everything");
     await panel(page, "Spend");
     await page.locator("#spend-chart rect").first().waitFor({ state: "attached" });
-    assert.equal(await page.locator("#spend-chart rect").count(), 30);
+    await eventually(async () => assert.equal(await page.locator("#spend-chart rect").count(), 30));
   });
 });
 
@@ -258,7 +270,7 @@ test("a lost connection is told and tried again, later each time", async () => {
     await setHidden(page, true);
     await setHidden(page, false);
     for (const wait of [1, 2]) await page.getByText(`no connection to the gateway; trying again in ${wait} s`).waitFor();
-    assert.equal(await page.locator("#figures dd").first().textContent(), "not reached");
+    await eventually(async () => assert.equal(await page.locator("#figures dd").first().textContent(), "not reached"));
     await page.unroute("**/admin/live");
     await page.getByText("live", { exact: true }).waitFor();
     await page.locator("#figures").getByText("not reached").waitFor({ state: "detached" });
@@ -276,11 +288,11 @@ test("a token that is not accepted any more is asked for again, and nothing that
     await setHidden(page, true);
     await setHidden(page, false);
     await page.getByText("The token is not accepted any more.").waitFor();
-    assert.equal(await page.getByRole("dialog").isVisible(), false);
+    await eventually(async () => assert.equal(await page.getByRole("dialog").isVisible(), false));
     const left = await page.content();
     assert.ok(!left.includes(CLIENT_PREFIX + "-") && !left.includes("gpt-5.4-nano"));
-    assert.deepEqual(await page.locator("input").evaluateAll((all) => all.map(({ value }) => value).join("")), "");
-    assert.equal(await page.locator(":focus").getAttribute("id"), "token");
+    await eventually(async () => assert.deepEqual(await page.locator("input").evaluateAll((all) => all.map(({ value }) => value).join("")), ""));
+    await eventually(async () => assert.equal(await page.locator(":focus").getAttribute("id"), "token"));
   }, { refusal: "status of 401" });
 });
 
@@ -321,7 +333,7 @@ test("many requests leave the page small, and the list stands still while it is 
     await page.getByText("c4999", { exact: true }).waitFor();
     await page.getByText("77 requests went by unseen").waitFor();
     await page.waitForFunction(() => document.querySelectorAll("#feed tr").length === 200);
-    assert.ok(await page.locator("#known-clients option").count() <= 200);
+    await eventually(async () => assert.ok(await page.locator("#known-clients option").count() <= 200));
     await page.unroute("**/admin/live");
     await page.getByText("live", { exact: true }).waitFor();
     // What has no focus and no pointer in it, but is paused.
@@ -331,7 +343,7 @@ test("many requests leave the page small, and the list stands still while it is 
     const before = await page.waitForResponse((answer) => answer.url().includes("/admin/requests?client=")).then(() => rows.count());
     assert.equal((await chat("everything")).status, 200);
     await page.getByText("1 newer request waits until you go on.").waitFor();
-    assert.equal(await rows.count(), before);
+    await eventually(async () => assert.equal(await rows.count(), before));
     await page.getByRole("button", { name: "Pause" }).click();
     await page.waitForFunction((count) => document.querySelectorAll("#feed tr").length === count, before + 1);
   }, { isSignedIn: false });
@@ -351,9 +363,9 @@ test("a client file with a fault stands on top until it is mended", async () => 
       await page.keyboard.press("Escape");
       const told = page.locator("#attention button").filter({ hasText: "The configuration has 1 fault" });
       await told.click();
-      assert.equal(await page.locator("[role=tab][aria-selected=true]").textContent(), "Health");
+      await eventually(async () => assert.equal(await page.locator("[role=tab][aria-selected=true]").textContent(), "Health"));
       await page.locator("#health").getByText("broken.json").waitFor();
-      assert.equal(await page.locator("#figures dd").first().textContent(), "degraded");
+      await eventually(async () => assert.equal(await page.locator("#figures dd").first().textContent(), "degraded"));
       rmSync(file);
       await reload(page);
       await page.getByRole("dialog").getByText("generation").waitFor();
